@@ -1,0 +1,1 @@
+"""The ``crm`` command: everything an integrator or admin does without a browser."""

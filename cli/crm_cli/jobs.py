@@ -1,0 +1,170 @@
+"""``crm jobs``: what waits, runs and failed in the background, and what an admin does about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crm_cli.common import (
+    Instance,
+    dry_run_option,
+    echo_records,
+    instance_options,
+    json_option,
+    message,
+)
+
+if TYPE_CHECKING:
+    from crm_kernel.jobs.models import JobRow
+
+_STATES = ("ready", "leased", "done", "dead", "cancelled")
+_JOB_IDS = click.argument("job_ids", metavar="JOB…", nargs=-1, type=int)
+_MODULE = click.option("--module", help="Only those of this module.")
+_NAME = click.option("--name", help="Only those of this job or subscriber.")
+_LIMIT = click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+_COLUMNS = ("id", "module", "name", "state", "run_at", "attempts", "failures", "error")
+
+
+@click.group("jobs")
+def jobs() -> None:
+    """List background jobs and deliveries of events, retry or cancel them."""
+
+
+@jobs.command("list")
+@click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these; repeat for several.")
+@_MODULE
+@_NAME
+@click.option("--before", type=int, metavar="JOB", help="Only older ones: the last id of the page before.")
+@_LIMIT
+@json_option
+@instance_options
+def list_jobs(
+    instance: Instance,
+    states: tuple[str, ...],
+    module: str | None,
+    name: str | None,
+    before: int | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first."""
+    from crm_kernel.jobs import queries
+    from crm_kernel.jobs.models import JobState
+
+    chosen = [JobState[state.upper()] for state in states] or None
+    wanted = queries.JobFilter(states=chosen, module=module, name=name, before=before)
+    with instance.reading() as uow:
+        rows = [described(job) for job in queries.jobs(uow, wanted, limit=limit)]
+    show(rows, as_json)
+
+
+@jobs.command("dead")
+@_MODULE
+@_NAME
+@_LIMIT
+@json_option
+@instance_options
+def dead(instance: Instance, module: str | None, name: str | None, limit: int, as_json: bool) -> None:
+    """List the jobs that gave up, newest first, with the reason."""
+    from crm_kernel.jobs import queries
+
+    with instance.reading() as uow:
+        rows = [described(job) for job in queries.dead_jobs(uow, module=module, name=name, limit=limit)]
+    show(rows, as_json)
+
+
+@jobs.command("backlog")
+@json_option
+@instance_options
+def backlog(instance: Instance, as_json: bool) -> None:
+    """Count what waits and what is dead per module; a disabled module's jobs wait until it is enabled."""
+    from dataclasses import asdict
+
+    from crm_kernel.jobs import queries
+
+    with instance.reading() as uow:
+        rows = [asdict(found) for found in queries.backlogs(uow)]
+    echo_records(as_json, ("module", "waiting", "dead", "oldest_due"), rows)
+
+
+@jobs.command("retry")
+@_JOB_IDS
+@click.option("--all", "every", is_flag=True, help="All dead ones (of --module, of --name).")
+@_MODULE
+@_NAME
+@dry_run_option
+@json_option
+@instance_options
+def retry(
+    instance: Instance,
+    job_ids: tuple[int, ...],
+    every: bool,
+    module: str | None,
+    name: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Make dead, cancelled or waiting jobs due now, with all their attempts before them."""
+    from crm_kernel.jobs import queries, services
+
+    if bool(job_ids) == every:
+        raise click.UsageError("name the jobs, or say --all for all dead ones")
+    if not every and (module or name):
+        raise click.UsageError("--module and --name go with --all")
+    with instance.writing(dry_run=dry_run) as uow:
+        if every:
+            found = queries.dead_jobs(uow, module=module, name=name, limit=10_000)
+            # The oldest first: what one customer's deliveries still can keep of their order, they keep.
+            job_ids = tuple(sorted(job.id for job in found))
+        rows = [described(services.retry_job(uow, job_id)) for job_id in job_ids]
+    show(rows, as_json)
+    message(f"{len(rows)} jobs {'would be' if dry_run else 'are'} due now.")
+
+
+@jobs.command("cancel")
+@_JOB_IDS
+@dry_run_option
+@json_option
+@instance_options
+def cancel(instance: Instance, job_ids: tuple[int, ...], dry_run: bool, as_json: bool) -> None:
+    """Decide that jobs are not to be done; crm jobs retry takes it back."""
+    from crm_kernel.jobs import services
+
+    if not job_ids:
+        raise click.UsageError("name the jobs to cancel; crm jobs list shows them")
+    with instance.writing(dry_run=dry_run) as uow:
+        rows = [described(services.cancel_job(uow, job_id)) for job_id in job_ids]
+    show(rows, as_json)
+    message(f"{len(rows)} jobs {'would be' if dry_run else 'are'} cancelled.")
+
+
+def described(job: JobRow) -> dict[str, Any]:
+    """Return a job as the command line shows it."""
+    from crm_kernel.jobs.services import state_name
+
+    return {
+        "id": job.id,
+        "module": job.module,
+        "name": job.name,
+        "state": state_name(job.state),
+        "delivery": job.event_id is not None,
+        "run_at": job.run_at,
+        "attempts": job.attempts,
+        "failures": job.failures,
+        "max_attempts": job.max_attempts,
+        "worker": job.worker,
+        "leased_until": job.leased_until,
+        "finished_at": job.finished_at,
+        "partition": job.partition,
+        "dedupe_key": job.dedupe_key,
+        "out_of_order": job.out_of_order,
+        "payload": job.payload,
+        "error": job.error,
+    }
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print jobs as JSON, or as a table with the first line of each error."""
+    first_lines = [{**row, "error": (row["error"] or "").partition("\n")[0]} for row in rows]
+    echo_records(as_json, _COLUMNS, rows if as_json else first_lines)

@@ -1,0 +1,282 @@
+"""``crm import`` and ``crm export``: files into records and back."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crm_cli.common import (
+    ExitCode,
+    Instance,
+    confirm,
+    dry_run_option,
+    echo_json,
+    echo_table,
+    instance_options,
+    json_option,
+    message,
+    yes_option,
+)
+
+if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
+    from crm_kernel.records.importing import ImportResult, Mapping, Mode, RowError
+
+_COUNTS = ("created", "updated", "unchanged", "skipped", "refused")
+_AS = click.option(
+    "--as", "email", metavar="EMAIL", help="Act as this user, within his permissions (default: the system)."
+)
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path), metavar="FOLDER|FILE")
+@click.option("--mapping", "mapping_name", metavar="NAME|FILE", help="Mapping file, or the name of a module's mapping.")
+@click.option(
+    "--record", "record_type", metavar="TYPE", help="Without a mapping: columns are named as fields of this type."
+)
+@click.option("--suggest", is_flag=True, help="Print a mapping for the file, to be kept and corrected; import nothing.")
+@click.option("--atomic", is_flag=True, help="All rows or none (default: every 1,000 rows are committed).")
+@click.option(
+    "--errors",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write refused rows to a CSV file.",
+)
+@_AS
+@dry_run_option
+@yes_option
+@json_option
+@instance_options
+def import_(
+    instance: Instance,
+    path: Path,
+    mapping_name: str | None,
+    record_type: str | None,
+    suggest: bool,
+    atomic: bool,
+    errors: Path | None,
+    email: str | None,
+    dry_run: bool,
+    assume_yes: bool,
+    as_json: bool,
+) -> None:
+    """Import a file, or the files of a folder, through a mapping.
+
+    A second import of the same files changes nothing. Exit code 7 says that some rows were refused; the others are in.
+    """
+    from crm_kernel.records.importing import Mode
+
+    if suggest:
+        click.echo(_suggested(instance, path, record_type), nl=False)
+        return
+    mode = Mode.DRY_RUN if dry_run else Mode.ATOMIC if atomic else Mode.CHUNKS
+    with instance.app().app_context():
+        mapping = _mapping(path, mapping_name, record_type)
+        actor = _actor(email)
+        if not dry_run:
+            confirm(f"Import {path} into {instance.config().database_url}?", assume_yes=assume_yes)
+        with _error_file(errors) as report:
+            result = _run(mapping, path, actor, mode, report)
+    _show(result, as_json)
+    _finish(result, dry_run, errors)
+
+
+@click.command("export")
+@click.argument("record_type", metavar="RECORD_TYPE")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="As in a list's address: status=open, amount__gte=100.",
+)
+@click.option("--fields", metavar="A,B", help="Fields to export (default: all).")
+@click.option("--sort", metavar="FIELD", help="Order; -field for descending.")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the name of the output, else csv."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: stdout."
+)
+@_AS
+@instance_options
+def export(
+    instance: Instance,
+    record_type: str,
+    filters: tuple[str, ...],
+    fields: str | None,
+    sort: str | None,
+    form: str | None,
+    output: Path | None,
+    email: str | None,
+) -> None:
+    """Export records as CSV or JSON lines; what is written can be imported again.
+
+    RECORD_TYPE is a name such as customer or sfa.opportunity.
+    """
+    from crm_kernel.records import plan
+    from crm_kernel.records.exporting import begin_export
+
+    arguments = [_pair(text) for text in filters]
+    arguments += [(name, value) for name, value in (("fields", fields), ("sort", sort)) if value]
+    chosen = form or ("jsonl" if output and output.suffix in (".jsonl", ".ndjson") else "csv")
+    with instance.app().app_context():
+        found = begin_export(_actor(email), plan.record_type(record_type), arguments, channel="cli")
+        texts = found.csv() if chosen == "csv" else found.jsonl()
+        _write(texts, output)
+    message(f"{found.records} records of {record_type} exported{f' to {output}' if output else ''}.")
+
+
+def _mapping(path: Path, name: str | None, record_type: str | None) -> Mapping:
+    from crm_kernel.records import plan
+    from crm_kernel.records.importing import load_mapping
+    from crm_kernel.records.importing.mapping import plain_mapping
+
+    if name and record_type:
+        raise click.UsageError("give --mapping or --record, not both")
+    if name:
+        return load_mapping(name)
+    if not record_type:
+        raise click.UsageError(
+            "say what the file means: --mapping NAME|FILE, or --record TYPE (--suggest prints a mapping)"
+        )
+    if path.is_dir():
+        raise click.UsageError("--record is for one file; a folder needs --mapping")
+    return plain_mapping(path, plan.record_type(record_type).name)
+
+
+def _suggested(instance: Instance, path: Path, record_type: str | None) -> str:
+    from crm_kernel.records.importing.suggesting import suggested_mapping
+
+    if path.is_dir():
+        raise click.UsageError("--suggest looks at one file, not at a folder")
+    with instance.app().app_context():
+        return suggested_mapping(path, record_type)
+
+
+def _actor(email: str | None) -> Actor:
+    from crm_kernel.access.actor import SYSTEM, Actor
+    from crm_kernel.access.grants import read_reach
+    from crm_kernel.access.services import user_by_email
+    from crm_kernel.unit_of_work import reading
+
+    if email is None:
+        return SYSTEM
+    with reading(SYSTEM, channel="cli") as uow:
+        user = user_by_email(uow, email)
+        reach = read_reach(uow.session, user.id)
+        return Actor(
+            kind="user",
+            name=user.name,
+            user_id=user.id,
+            user_uid=user.uid,
+            team_ids=reach.team_ids,
+            grants=reach.grants,
+            language=user.language,
+            timezone=user.timezone,
+        )
+
+
+def _run(
+    mapping: Mapping, path: Path, actor: Actor, mode: Mode, report: Callable[[RowError], None] | None
+) -> ImportResult:
+    from crm_kernel.records.importing import import_file, import_folder
+
+    run: Any = import_folder if path.is_dir() else import_file
+    with _bars() as progress:
+        result: ImportResult = run(mapping, path, actor=actor, mode=mode, progress=progress, report=report)
+    return result
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None] | None]:
+    """Yield what draws one bar per file on stderr if that is a terminal, else None."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    tasks: dict[str, TaskID] = {}
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+
+        def advance(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, total=total)
+            bars.update(tasks[file], completed=done, total=total)
+
+        yield advance
+
+
+@contextmanager
+def _error_file(path: Path | None) -> Iterator[Callable[[RowError], None] | None]:
+    """Yield what writes a refused row to the file; the file is made when the first one comes."""
+    if path is None:
+        yield None
+        return
+    from crm_kernel.records.exporting import csv_text
+
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "row", "column", "found", "expected"])
+
+        def write(error: RowError) -> None:
+            values = (error.file, error.row, error.column, error.found, error.expected)
+            writer.writerow([csv_text(value) for value in values])
+
+        yield write
+
+
+def _show(result: ImportResult, as_json: bool) -> None:
+    found = result.to_json()
+    if as_json:
+        echo_json(found)
+        return
+    rows = [[source["file"], source["record_type"], *(source[name] for name in _COUNTS)] for source in found["sources"]]
+    echo_table(["file", "record type", *_COUNTS], rows)
+    for source in result.sources:
+        for what, how in source.detected.items():
+            message(f"{source.file}: {what} {how}")
+        for error in source.errors:
+            where = f"{error.file}, row {error.row}, {error.column}"
+            message(f"{where}: found {error.found!r}, expected {error.expected}")
+
+
+def _finish(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
+    if dry_run:
+        message("Dry run: nothing was changed.")
+    if result.failure:
+        message(f"Stopped: {result.failure}")
+        raise click.exceptions.Exit(ExitCode.FAILURE)
+    if result.refused:
+        hint = f"all of them are in {errors}" if errors else "--errors FILE lists them all"
+        message(f"{result.refused} rows were refused; {hint}.")
+        raise click.exceptions.Exit(ExitCode.PARTIAL)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"--filter {text!r}: expected FIELD=VALUE")
+    return name, value
+
+
+def _write(texts: Iterator[str], output: Path | None) -> None:
+    if output is None:
+        for text in texts:
+            click.echo(text, nl=False)
+        return
+    # Under another name until it is whole: an export that fails leaves no half file.
+    part = output.with_name(f"{output.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(texts)
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)

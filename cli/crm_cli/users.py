@@ -1,0 +1,258 @@
+"""``crm users``: accounts, passwords, roles and API tokens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from crm_cli.common import (
+    Instance,
+    dry_run_option,
+    echo_json,
+    echo_records,
+    instance_options,
+    json_option,
+    message,
+)
+
+if TYPE_CHECKING:
+    from crm_kernel.access.models import AppUser
+    from crm_kernel.unit_of_work import UnitOfWork
+
+_EMAIL = click.argument("email")
+_PASSWORD_STDIN = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from stdin instead of making one."
+)
+
+
+@click.group("users")
+def users() -> None:
+    """Create and manage users, their roles and API tokens."""
+
+
+@users.command("create")
+@_EMAIL
+@click.option("--name", help="Full name (default: the part of the address before @).")
+@click.option("--role", "roles", multiple=True, help="Role; repeat for several.")
+@click.option("--team", help="Name of the team.")
+@click.option("--language", default="en", show_default=True, help="Language of the pages.")
+@click.option("--timezone", default="UTC", show_default=True, help="An IANA name: Europe/Paris.")
+@_PASSWORD_STDIN
+@dry_run_option
+@json_option
+@instance_options
+def create(
+    instance: Instance,
+    email: str,
+    name: str | None,
+    roles: tuple[str, ...],
+    team: str | None,
+    language: str,
+    timezone: str,
+    password_stdin: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Create a user and print the password that was made for him; it is shown once."""
+    from crm_kernel.access import services
+
+    password = _password(password_stdin)
+    with instance.writing(dry_run=dry_run) as uow:
+        user = services.create_user(
+            uow,
+            email=email,
+            name=name or email.partition("@")[0],
+            password=password,
+            team_id=_team_id(uow, team),
+            language=language,
+            timezone=timezone,
+            roles=roles,
+        )
+        created = {**_described(user), "roles": list(roles)}
+    _show_password(created, None if password_stdin or dry_run else password, as_json)
+
+
+@users.command("list")
+@json_option
+@instance_options
+def list_users(instance: Instance, as_json: bool) -> None:
+    """List users with their teams and roles."""
+    import sqlalchemy as sa
+
+    from crm_kernel.access.models import AppUser, Role, Team, UserRole
+
+    with instance.reading() as uow:
+        held = uow.session.execute(sa.select(UserRole.user_id, Role.name).join(Role, Role.id == UserRole.role_id))
+        roles: dict[int, list[str]] = {}
+        for user_id, role in held:
+            roles.setdefault(user_id, []).append(role)
+        teams = dict(uow.session.execute(sa.select(Team.id, Team.name)).all())
+        found = uow.session.scalars(sa.select(AppUser).order_by(AppUser.email))
+        rows = [
+            {**_described(user), "team": teams.get(user.team_id or 0), "roles": sorted(roles.get(user.id, []))}
+            for user in found
+        ]
+    shown = rows if as_json else [{**row, "roles": ", ".join(row["roles"])} for row in rows]
+    echo_records(as_json, ("email", "name", "active", "team", "roles", "last_login_at"), shown)
+
+
+@users.command("deactivate")
+@_EMAIL
+@dry_run_option
+@instance_options
+def deactivate(instance: Instance, email: str, dry_run: bool) -> None:
+    """Lock a user out from the next request on; what he owns stays his."""
+    from crm_kernel.access import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        services.deactivate_user(uow, services.user_by_email(uow, email))
+    message(f"{email} is inactive.")
+
+
+@users.command("activate")
+@_EMAIL
+@dry_run_option
+@instance_options
+def activate(instance: Instance, email: str, dry_run: bool) -> None:
+    """Let a deactivated user in again."""
+    from crm_kernel.access import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        services.activate_user(uow, services.user_by_email(uow, email))
+    message(f"{email} is active.")
+
+
+@users.command("reset-password")
+@_EMAIL
+@_PASSWORD_STDIN
+@dry_run_option
+@json_option
+@instance_options
+def reset_password(instance: Instance, email: str, password_stdin: bool, dry_run: bool, as_json: bool) -> None:
+    """Set a new password, print it once, and end every session of the user."""
+    from crm_kernel.access import services
+
+    password = _password(password_stdin)
+    with instance.writing(dry_run=dry_run) as uow:
+        user = services.user_by_email(uow, email)
+        services.set_password(uow, user, password)
+        described = _described(user)
+    _show_password(described, None if password_stdin or dry_run else password, as_json)
+
+
+@users.command("token")
+@_EMAIL
+@click.option("--name", required=True, help="What the token is for.")
+@click.option("--scope", "scopes", multiple=True, help="Permission or pattern it is limited to; repeat for several.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires (default: never).")
+@dry_run_option
+@json_option
+@instance_options
+def token(
+    instance: Instance, email: str, name: str, scopes: tuple[str, ...], days: int | None, dry_run: bool, as_json: bool
+) -> None:
+    """Create an API token that acts for a user and print it; it is shown once."""
+    from crm_kernel.access import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        user = services.user_by_email(uow, email)
+        ends = uow.now + dt.timedelta(days=days) if days else None
+        made = services.create_token(uow, user, name=name, scopes=scopes or None, expires_at=ends)
+        found = {"name": name, "user": user.email, "scopes": list(scopes) or None, "expires_at": ends}
+        secret = made.secret
+    if as_json:
+        echo_json({**found, "token": None if dry_run else secret})
+    elif not dry_run:
+        click.echo(secret)
+
+
+@users.command("roles")
+@json_option
+@instance_options
+def roles(instance: Instance, as_json: bool) -> None:
+    """List the roles with what they grant: permission or pattern and how far it reaches."""
+    import sqlalchemy as sa
+
+    from crm_kernel.access.actor import Scope
+    from crm_kernel.access.models import Role, RolePermission
+
+    with instance.reading() as uow:
+        grants: dict[int, dict[str, str]] = {}
+        for role_id, permission, scope in uow.session.execute(
+            sa.select(RolePermission.role_id, RolePermission.permission, RolePermission.scope).order_by(
+                RolePermission.permission
+            )
+        ):
+            grants.setdefault(role_id, {})[permission] = Scope(scope).name.lower()
+        found = uow.session.scalars(sa.select(Role).order_by(Role.name))
+        rows: list[dict[str, Any]] = [
+            {"name": role.name, "description": role.description, "grants": grants.get(role.id, {})} for role in found
+        ]
+    shown = rows if as_json else [{**row, "grants": _grants(row["grants"])} for row in rows]
+    echo_records(as_json, ("name", "description", "grants"), shown)
+
+
+@users.command("assign")
+@_EMAIL
+@click.argument("role")
+@click.option("--remove", is_flag=True, help="Take the role from the user instead.")
+@dry_run_option
+@instance_options
+def assign(instance: Instance, email: str, role: str, remove: bool, dry_run: bool) -> None:
+    """Give a user a role, or take it from him; his sessions end."""
+    from crm_kernel.access import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        change = services.unassign_role if remove else services.assign_role
+        change(uow, services.user_by_email(uow, email), services.role_named(uow, role))
+    message(f"{email} {'no longer holds' if remove else 'holds'} {role}.")
+
+
+def new_password() -> str:
+    """Return a random password of 20 characters."""
+    return secrets.token_urlsafe(15)
+
+
+def _password(from_stdin: bool) -> str:
+    return sys.stdin.readline().rstrip("\r\n") if from_stdin else new_password()
+
+
+def _team_id(uow: UnitOfWork, name: str | None) -> int | None:
+    import sqlalchemy as sa
+
+    from crm_kernel.access.models import Team
+    from crm_kernel.errors import NotFound
+
+    if name is None:
+        return None
+    found = uow.session.scalar(sa.select(Team.id).where(Team.name == name))
+    if found is None:
+        known = ", ".join(uow.session.scalars(sa.select(Team.name).order_by(Team.name))) or "none"
+        raise NotFound(f"There is no team {name}; known: {known}")
+    return int(found)
+
+
+def _described(user: AppUser) -> dict[str, Any]:
+    return {
+        "id": user.uid,
+        "email": user.email,
+        "name": user.name,
+        "active": user.active,
+        "last_login_at": user.last_login_at,
+    }
+
+
+def _show_password(user: dict[str, Any], password: str | None, as_json: bool) -> None:
+    if as_json:
+        echo_json({**user, "password": password})
+    elif password is not None:
+        click.echo(password)
+        message(f"This is the password of {user['email']}; it is not shown again.")
+
+
+def _grants(grants: dict[str, str]) -> str:
+    return ", ".join(f"{permission}: {scope}" for permission, scope in grants.items())

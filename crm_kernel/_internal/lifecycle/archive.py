@@ -1,0 +1,190 @@
+"""The export of a module's tables: one folder, one JSON-lines file per table, a manifest; and how its values are written.
+
+Written by ``purge`` before anything is dropped, read by ``restore``. It needs no code of the module: columns and types
+are those of the database. Values that JSON does not know are objects with one key: ``{"$bytes": "…"}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from crm_kernel.errors import InvalidInput
+
+FORMAT = "crm-module-export-1"
+MANIFEST = "manifest.json"
+_BATCH_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What a manifest says."""
+
+    module: str
+    version: str
+    #: Revision the tables were at; None when the module had none.
+    revision: str | None
+    #: Table → (number of rows, SHA-256 of its file), parents first.
+    tables: Mapping[str, tuple[int, str]]
+
+
+def write_archive(
+    connection: sa.Connection, folder: Path, tables: list[sa.Table], *, module: str, version: str, revision: str | None
+) -> Archive:
+    """Write the tables (parents first) into a new folder, streaming; the manifest comes last and makes it valid.
+
+    Raises:
+        FileExistsError: the folder holds something already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(17, "the folder is not empty; choose another with --export-to", str(folder))
+    written = {table.name: _write_table(connection, folder / f"{table.name}.jsonl", table) for table in tables}
+    manifest = {
+        "format": FORMAT,
+        "module": module,
+        "version": version,
+        "revision": revision,
+        "tables": [{"name": name, "rows": rows, "sha256": digest} for name, (rows, digest) in written.items()],
+    }
+    _write(folder / MANIFEST, iter([json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"]))
+    return Archive(module, version, revision, written)
+
+
+def read_archive(folder: Path) -> Archive:
+    """Read and verify an export: every file is there and is the one that was written.
+
+    Raises:
+        InvalidInput: no manifest, an unknown format, or a file that is missing or was changed.
+    """
+    try:
+        raw = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        tables = {entry["name"]: (int(entry["rows"]), str(entry["sha256"])) for entry in raw["tables"]}
+        found = Archive(str(raw["module"]), str(raw["version"]), raw["revision"], tables)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput({str(folder / MANIFEST): [f"no readable manifest of an export: {error}"]}) from error
+    if raw.get("format") != FORMAT:
+        raise InvalidInput({str(folder / MANIFEST): [f"format is {raw.get('format')!r}, expected {FORMAT!r}"]})
+    for name, (_rows, digest) in found.tables.items():
+        path = folder / f"{name}.jsonl"
+        if not path.is_file() or _digest(path) != digest:
+            raise InvalidInput({str(path): ["missing or changed since it was written"]})
+    return found
+
+
+def rows_of(path: Path, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of one exported table in batches, as values its columns take.
+
+    Raises:
+        InvalidInput: a row has a column the table does not have.
+    """
+    batch: list[dict[str, Any]] = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            row = json.loads(line)
+            unknown = sorted(row.keys() - table.columns.keys())
+            if unknown:
+                raise InvalidInput({f"{path} line {number}": [f"table {table.name} has no column {unknown[0]}"]})
+            batch.append({name: _decoded(value, table.columns[name].type) for name, value in row.items()})
+            if len(batch) == _BATCH_ROWS:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def _write_table(connection: sa.Connection, path: Path, table: sa.Table) -> tuple[int, str]:
+    query = sa.select(table).order_by(*table.primary_key.columns)
+    count = _write(path, _lines(connection.execute(query, execution_options={"yield_per": _BATCH_ROWS}), table))
+    return count, _digest(path)
+
+
+def _lines(rows: Any, table: sa.Table) -> Iterator[str]:
+    encoders = [(column.name, _encoder(column.type)) for column in table.columns]
+    for row in rows:
+        values = {name: encode(value) for (name, encode), value in zip(encoders, row, strict=True)}
+        yield json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _write(path: Path, lines: Iterator[str]) -> int:
+    count = 0
+    with path.open("x", encoding="utf-8") as file:
+        for line in lines:
+            file.write(line)
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())  # the tables are dropped next: this must survive a power cut
+    return count
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _encoder(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Any]:
+    if isinstance(kind, sa.JSON):
+        return lambda value: None if value is None else {"$json": value}
+    return _encoded
+
+
+def _encoded(value: Any) -> Any:
+    match value:
+        case bytes() | memoryview():
+            return {"$bytes": base64.b64encode(bytes(value)).decode("ascii")}
+        case uuid.UUID():
+            return {"$uuid": str(value)}
+        case dt.datetime():
+            return {"$time": value.isoformat()}
+        case dt.date():
+            return {"$date": value.isoformat()}
+        case Decimal():
+            return {"$decimal": str(value)}
+        case None | bool() | int() | float() | str():
+            return value
+    return {"$json": value}
+
+
+def _decoded(value: Any, kind: sa.types.TypeEngine[Any]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    [(tag, content)] = value.items()
+    return _DECODERS[tag](content, kind)
+
+
+def _time(text: str, kind: sa.types.TypeEngine[Any]) -> dt.datetime:
+    found = dt.datetime.fromisoformat(text)
+    if getattr(kind, "timezone", False):
+        return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _uid(found: uuid.UUID, kind: sa.types.TypeEngine[Any]) -> Any:
+    return found if isinstance(kind, sa.Uuid) else found.bytes
+
+
+def _bytes(text: str, kind: sa.types.TypeEngine[Any]) -> Any:
+    found = base64.b64decode(text)
+    return uuid.UUID(bytes=found) if isinstance(kind, sa.Uuid) else found
+
+
+#: An export of one database can be restored into the other: a uid is bytes here and uuid there.
+_DECODERS: Mapping[str, Callable[[Any, sa.types.TypeEngine[Any]], Any]] = {
+    "$bytes": _bytes,
+    "$uuid": lambda text, kind: _uid(uuid.UUID(text), kind),
+    "$time": _time,
+    "$date": lambda text, kind: dt.date.fromisoformat(text),
+    "$decimal": lambda text, kind: Decimal(text),
+    "$json": lambda content, kind: content,
+}

@@ -1,0 +1,9 @@
+"""The two pluggy markers of the project; plugins get ``hookimpl`` from ``crm_kernel``."""
+
+import pluggy
+
+PROJECT = "crm"
+hookspec = pluggy.HookspecMarker(PROJECT)
+#: Marks a method of a ``Plugin`` as the implementation of the hook of its name; ``@hookimpl(optionalhook=True)`` for a
+#: hook that only an optional neighbour declares.
+hookimpl = pluggy.HookimplMarker(PROJECT)

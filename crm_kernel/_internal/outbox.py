@@ -1,0 +1,101 @@
+"""Stores the events of a unit of work and one job per subscriber, in the same commit as the rows they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+
+from crm_kernel import contributions as c
+from crm_kernel._internal.rows import reserve_keys
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.events.models import StoredEvent
+from crm_kernel.jobs.models import JobRow
+from crm_kernel.jobs.signals import work_stored
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+#: First half of the advisory locks on PostgreSQL; nothing else of the project takes such locks.
+_LOCKS = 0x43524D
+#: Customers share so many locks: a bulk commit must not exhaust the server's lock table.
+_LOCK_COUNT = 256
+
+
+def store_events(uow: UnitOfWork) -> None:
+    """Insert the recorded events and their deliveries: three statements, however many there are."""
+    if not uow.events:
+        return
+    rows = [_event_row(uow, event) for event in uow.events]
+    keep_order(uow, (row["customer_uid"] for row in rows))
+    # Keys beforehand: SQLite gives back the keys of several rows in order only by inserting them one at a time.
+    ids = reserve_keys(uow.session, cast(sa.Table, StoredEvent.__table__), len(rows))
+    uow.session.execute(sa.insert(StoredEvent), [{"id": key, **row} for key, row in zip(ids, rows, strict=True)])
+    listeners = {name: subscribers_of(name) for name in {row["name"] for row in rows}}
+    depth = uow.causation_depth + 1
+    deliveries = [
+        delivery_row(uow, subscriber, event_id=event_id, customer=row["customer_uid"], depth=depth)
+        for event_id, row in zip(ids, rows, strict=True)
+        for subscriber in listeners[row["name"]]
+    ]
+    store_deliveries(uow, deliveries)
+
+
+def store_deliveries(uow: UnitOfWork, deliveries: list[dict[str, Any]]) -> None:
+    """Insert rows of ``delivery_row`` and wake the runner after the commit."""
+    if deliveries:
+        uow.session.execute(sa.insert(JobRow), deliveries)
+        uow.after_commit(work_stored)
+
+
+def subscribers_of(event_name: str) -> list[c.Subscriber]:
+    """Return the active subscribers of an event, by name."""
+    runtime = runtime_of(current_app)
+    found = [s for s in runtime.registry.all("subscribers") if s.event.name == event_name]
+    return sorted(c.active(found, runtime.manager.names), key=lambda s: s.name)
+
+
+def keep_order(uow: UnitOfWork, customers: Iterable[UUID | None]) -> None:
+    """Let commits about one customer store their events one after the other, until this one is committed.
+
+    Ids are given at the insert and seen at the commit: without this, a later id could be delivered first. SQLite has
+    one writer anyway. Locks are taken in ascending order and last in the transaction, so that nobody waits in a circle.
+    """
+    keys = sorted({customer.int % _LOCK_COUNT for customer in customers if customer is not None})
+    if keys and uow.session.get_bind().dialect.name == "postgresql":
+        take = sa.text("SELECT pg_advisory_xact_lock(:space, key) FROM unnest(CAST(:keys AS int[])) AS key")
+        uow.session.execute(take, {"space": _LOCKS, "keys": keys})
+
+
+def delivery_row(
+    uow: UnitOfWork, subscriber: c.Subscriber, *, event_id: int, customer: UUID | None, depth: int
+) -> dict[str, Any]:
+    """Return the values of the job that delivers an event to one subscriber."""
+    return {
+        "module": runtime_of(current_app).registry.owner("subscribers", subscriber.name),
+        "name": subscriber.name,
+        "event_id": event_id,
+        "payload": {},
+        "partition": str(customer) if customer else None,
+        "run_at": uow.now,
+        "max_attempts": subscriber.max_attempts,
+        "causation_depth": depth,
+        "created_at": uow.now,
+    }
+
+
+def _event_row(uow: UnitOfWork, event: Any) -> Mapping[str, Any]:
+    return {
+        "name": event.name,
+        "version": event.version,
+        "occurred_at": uow.now,
+        "payload": event.to_json(),
+        "customer_uid": event.customer_uid(),
+        "actor": uow.actor.name,
+        "channel": uow.channel,
+        "request_id": uow.request_id,
+        "causation_depth": uow.causation_depth,
+    }

@@ -1,0 +1,200 @@
+"""The tables of access: users, teams, roles with their grants, API tokens, passkeys, the audit log.
+
+Columns say in ``info`` how the audit treats them: ``{"audit": "secret"}`` is noted as changed, never with its value;
+``{"audit": "omit"}`` leaves no trace (marks that change by themselves). Any model may use the two.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from uuid_utils.compat import uuid7
+
+from crm_kernel.database import Model, RecordMixin, utcnow
+
+if TYPE_CHECKING:
+    # Flask-Security annotates plain attributes, which mapped ones cannot redefine for a type checker.
+    class UserMixin: ...
+
+    class WebAuthnMixin: ...
+
+else:
+    from flask_security import UserMixin, WebAuthnMixin
+
+#: A JSON value or SQL NULL; never the JSON literal ``null``.
+NullableJson = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+#: ``info`` of a column whose value must never appear in the audit log.
+SECRET = {"audit": "secret"}
+#: ``info`` of a column whose changes are not worth an audit row.
+OMITTED = {"audit": "omit"}
+
+
+class Team(RecordMixin, Model):
+    """A team; whoever belongs to a team also reaches the records of the teams below it."""
+
+    __tablename__ = "team"
+
+    name: Mapped[str] = mapped_column(sa.String(120), unique=True)
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("team.id"), index=True)
+
+
+class AppUser(UserMixin, RecordMixin, Model):
+    """Somebody who logs in. Never deleted, because records and audit rows speak of them: deactivated instead."""
+
+    __tablename__ = "app_user"
+
+    #: Normalised and lower-case.
+    email: Mapped[str] = mapped_column(sa.String(254), unique=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    #: argon2id hash; None until a first password is set.
+    password: Mapped[str | None] = mapped_column("password_hash", sa.String(255), info=SECRET)
+    active: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    team_id: Mapped[int | None] = mapped_column(sa.ForeignKey("team.id"), index=True)
+    language: Mapped[str] = mapped_column(sa.String(10), default="en", server_default="en")
+    timezone: Mapped[str] = mapped_column(sa.String(60), default="UTC", server_default="UTC")
+    #: Identifies the user in session cookies; a new one ends every session and reset link.
+    fs_uniquifier: Mapped[str] = mapped_column(sa.String(64), unique=True, info=OMITTED)
+    #: Raised to end every session of the user.
+    session_epoch: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0", info=OMITTED)
+    last_login_at: Mapped[dt.datetime | None] = mapped_column(info=OMITTED)
+    #: Log-ins tried with a wrong password since the last good one; at the limit the account is locked for a while.
+    failed_logins: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0", info=OMITTED)
+    locked_until: Mapped[dt.datetime | None] = mapped_column(info=OMITTED)
+    #: For passkeys and second factors.
+    fs_webauthn_user_handle: Mapped[str | None] = mapped_column(sa.String(64), unique=True, info=OMITTED)
+    tf_primary_method: Mapped[str | None] = mapped_column(sa.String(64))
+    tf_totp_secret: Mapped[str | None] = mapped_column(sa.String(255), info=SECRET)
+    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(NullableJson, info=SECRET)
+
+    webauthn: Mapped[list[WebAuthnCredential]] = relationship(back_populates="user", cascade="all, delete-orphan")
+
+    @property
+    def roles(self) -> tuple[()]:
+        """What Flask-Security sees of roles: nothing, because the one policy reads grants itself."""
+        return ()
+
+    def get_id(self) -> str:
+        """Return what the session cookie holds."""
+        return f"{self.fs_uniquifier}.{self.session_epoch}"
+
+
+class Role(RecordMixin, Model):
+    """A named set of grants."""
+
+    __tablename__ = "role"
+
+    name: Mapped[str] = mapped_column(sa.String(80), unique=True)
+    description: Mapped[str] = mapped_column(sa.String(255), default="", server_default="")
+    #: Made by the kernel: cannot be deleted.
+    builtin: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+
+
+class UserRole(RecordMixin, Model):
+    """A role that a user holds."""
+
+    __tablename__ = "user_role"
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"))
+    role_id: Mapped[int] = mapped_column(sa.ForeignKey("role.id", ondelete="CASCADE"), index=True)
+
+    __table_args__ = (sa.UniqueConstraint("user_id", "role_id"),)
+
+
+class RolePermission(RecordMixin, Model):
+    """A grant: a permission or pattern (``sfa.opportunity.read``, ``sfa.*``, ``*.read``, ``*``) and how far it reaches."""
+
+    __tablename__ = "role_permission"
+
+    role_id: Mapped[int] = mapped_column(sa.ForeignKey("role.id", ondelete="CASCADE"))
+    permission: Mapped[str] = mapped_column(sa.String(120))
+    #: A ``Scope``: 1 own, 2 team, 3 all.
+    scope: Mapped[int] = mapped_column(sa.SmallInteger)
+
+    __table_args__ = (sa.UniqueConstraint("role_id", "permission"),)
+
+
+class ApiToken(RecordMixin, Model):
+    """A bearer token ``crm_<prefix>_<secret>`` of one user; only the secret's hash is kept."""
+
+    __tablename__ = "api_token"
+
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    #: Finds the row; shown in lists so that people recognise their tokens.
+    prefix: Mapped[str] = mapped_column(sa.String(16), unique=True)
+    #: SHA-256 of the whole token, hexadecimal; enough because the secret is 256 random bits.
+    digest: Mapped[str] = mapped_column(sa.String(64), info=SECRET)
+    #: Permission patterns the token is limited to; None: all that its user may do.
+    scopes: Mapped[list[str] | None] = mapped_column(NullableJson)
+    expires_at: Mapped[dt.datetime | None]
+    revoked_at: Mapped[dt.datetime | None]
+    #: Exact to a minute.
+    last_used_at: Mapped[dt.datetime | None] = mapped_column(info=OMITTED)
+
+
+class WebAuthnCredential(WebAuthnMixin, Model):
+    """A passkey or security key of a user."""
+
+    __tablename__ = "webauthn"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
+    credential_id: Mapped[bytes] = mapped_column(sa.LargeBinary(1024), unique=True)
+    public_key: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    sign_count: Mapped[int] = mapped_column(sa.Integer, default=0)
+    transports: Mapped[list[str] | None] = mapped_column(NullableJson)
+    extensions: Mapped[str | None] = mapped_column(sa.String(255))
+    device_type: Mapped[str] = mapped_column(sa.String(64))
+    backup_state: Mapped[bool]
+    name: Mapped[str] = mapped_column(sa.String(64))
+    usage: Mapped[str] = mapped_column(sa.String(64))
+    lastuse_datetime: Mapped[dt.datetime] = mapped_column(default=utcnow)
+
+    user: Mapped[AppUser] = relationship(back_populates="webauthn")
+
+    def get_user_mapping(self) -> dict[str, Any]:
+        """Return how Flask-Security finds the user."""
+        return {"id": self.user_id}
+
+
+class AuditLog(Model):
+    """Who did what to which record, when and through which channel; the values are in ``AuditPayload``."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid7)
+    at: Mapped[dt.datetime] = mapped_column(index=True)
+    actor: Mapped[str] = mapped_column(sa.String(120))
+    actor_uid: Mapped[uuid.UUID | None]
+    channel: Mapped[str] = mapped_column(sa.String(20))
+    request_id: Mapped[str] = mapped_column(sa.String(64))
+    #: ``created``, ``updated``, ``deleted``, ``exported``, ``refused``, or a name of the caller's.
+    action: Mapped[str] = mapped_column(sa.String(60))
+    record_type: Mapped[str] = mapped_column(sa.String(80))
+    record_uid: Mapped[uuid.UUID | None]
+    #: SHA-256 over salt and values, hexadecimal: still proves the row once the payload is erased.
+    digest: Mapped[str] = mapped_column(sa.String(64))
+
+    __table_args__ = (
+        sa.Index(None, "record_type", "record_uid", "id"),
+        sa.Index(None, "actor_uid", "id"),
+        sa.Index(None, "request_id", "record_type"),
+    )
+
+
+class AuditPayload(Model):
+    """The values of an audit row; deleted when a person is erased, without breaking the proof of the row."""
+
+    __tablename__ = "audit_payload"
+
+    audit_uid: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("audit_log.uid", ondelete="CASCADE"), primary_key=True)
+    salt: Mapped[bytes] = mapped_column(sa.LargeBinary(16))
+    before: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    after: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)

@@ -1,0 +1,34 @@
+"""What only those who administer users see on a user's page: when he logged in, and whether he is locked out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flask_babel import lazy_gettext as _l
+
+from crm_kernel.access.models import AppUser
+from crm_kernel.contributions import Panel
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+def panels() -> list[Panel]:
+    """Return the card "access" of users."""
+    return [
+        Panel(
+            name="kernel.user_access",
+            label=_l("Access"),
+            template="access/user_access.html",
+            load=_load,
+            permission="user.update",
+            host="user",
+            icon="lock",
+        )
+    ]
+
+
+def _load(uow: UnitOfWork, user: AppUser) -> Mapping[str, Any]:
+    locked = user.locked_until is not None and user.locked_until > uow.now
+    return {"last_login_at": user.last_login_at, "locked_until": user.locked_until if locked else None}

@@ -1,0 +1,128 @@
+"""The one policy: every channel asks it before it reads or writes, and nobody else decides.
+
+Two questions: ``authorize`` (may this actor do this, on this record?) and ``visible`` (which rows does this actor see?),
+the second as a SQL predicate ANDed into every query. Plugins take part through ``crm_authorize`` and ``crm_visibility``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app
+from flask_babel import gettext as _
+
+from crm_kernel.access.actor import Actor, Scope
+from crm_kernel.errors import CrmError, Forbidden
+from crm_kernel.records.record_type import RecordType
+
+log = logging.getLogger("crm.policy")
+
+
+def allowed(actor: Actor, permission: str, subject: Any = None) -> bool:
+    """Say whether the actor may use the permission on the subject: any False denies, else any True grants.
+
+    An exception in a plugin's policy denies and is logged. No query of the kernel's own.
+    """
+    from crm_kernel._internal.runtime import runtime_of
+
+    granted = False
+    try:
+        for _plugin, verdict in runtime_of(current_app).manager.call(
+            "crm_authorize", actor=actor, permission=permission, subject=subject
+        ):
+            if verdict is False:
+                return False
+            granted = granted or bool(verdict)
+    except Exception:
+        log.exception("the policy for %s failed: denied", permission)
+        return False
+    return granted
+
+
+def authorize(actor: Actor, permission: str, subject: Any = None) -> None:
+    """Refuse with ``Forbidden`` unless ``allowed``; called before any write.
+
+    Raises:
+        Forbidden: naming the permission and the actor.
+    """
+    if not allowed(actor, permission, subject):
+        raise Forbidden(_("%(who)s lacks the permission %(permission)s.", who=actor.name, permission=permission))
+
+
+def visible(actor: Actor, record_type: RecordType, verb: str = "read") -> sa.ColumnElement[bool]:
+    """Return the predicate over the record type's model that its own and all plugins' visibility rules AND to.
+
+    Raises:
+        CrmError: a plugin's rule raised: the query is aborted rather than run without it.
+    """
+    from crm_kernel._internal.runtime import runtime_of
+
+    try:
+        answers = runtime_of(current_app).manager.call("crm_visibility", actor=actor, record_type=record_type)
+        own = record_type.visibility(actor) if record_type.visibility else sa.true()
+    except Exception as error:
+        raise CrmError(f"a visibility rule for {record_type.name} failed; no rows are shown without it") from error
+    predicates = [predicate for _plugin, predicate in answers if predicate is not None]
+    return sa.and_(scope_predicate(actor, record_type, verb), own, *predicates)
+
+
+def sees_all(actor: Actor, record_type: RecordType, verb: str = "read") -> bool:
+    """Say whether ``visible`` would be true for every row: the roles reach all of them and nobody has a rule."""
+    from crm_kernel._internal.runtime import runtime_of
+
+    if record_type.visibility or runtime_of(current_app).manager.implementations("crm_visibility"):
+        return False
+    scope = actor.scope_of(record_type.permission(verb))
+    return scope is not None and (scope is Scope.ALL or _user_column(record_type) is None)
+
+
+def scope_predicate(actor: Actor, record_type: RecordType, verb: str) -> sa.ColumnElement[bool]:
+    """Return own/team/all for a type with an owner or an author, true or false for others, from the roles alone."""
+    scope = actor.scope_of(record_type.permission(verb))
+    if scope is None:
+        return sa.false()
+    column = _user_column(record_type)
+    if scope is Scope.ALL or column is None:
+        return sa.true()
+    if actor.user_id is None:
+        # "owner_id = NULL" would show what nobody owns.
+        return sa.false()
+    own: sa.ColumnElement[bool] = column == actor.user_id
+    if scope is Scope.TEAM and actor.team_ids and record_type.owned:
+        return sa.or_(own, record_type.model.team_id.in_(actor.team_ids))
+    return own
+
+
+def holds(actor: Actor, permission: str, subject: Any) -> bool | None:
+    """The kernel's own answer to ``crm_authorize``: the role's grant, and its scope if the subject is somebody's."""
+    scope = Scope.ALL if actor.may(permission) and permission in ("public", "authenticated") else None
+    scope = scope or actor.scope_of(permission)
+    if scope is None:
+        return None
+    if subject is None or scope is Scope.ALL:
+        return True
+    if not hasattr(subject, "owner_id"):
+        return _wrote(actor, permission, subject)
+    if subject.owner_id is not None and subject.owner_id == actor.user_id:
+        return True
+    return True if scope is Scope.TEAM and subject.team_id in actor.team_ids else None
+
+
+def _wrote(actor: Actor, permission: str, subject: Any) -> bool | None:
+    """Answer for a subject without an owner: yes, unless its type has authors and somebody else wrote it."""
+    from crm_kernel._internal.runtime import runtime_of
+
+    record_type = runtime_of(current_app).registry.get("record_types", permission.rpartition(".")[0])
+    if record_type is None or record_type.author is None or not isinstance(subject, record_type.model):
+        return True
+    author = getattr(subject, record_type.author)
+    return True if author is not None and author == actor.user_id else None
+
+
+def _user_column(record_type: RecordType) -> Any:
+    """Return the column with the user whose row it is: the owner's, else the author's; None without either."""
+    if record_type.owned:
+        return record_type.model.owner_id
+    return getattr(record_type.model, record_type.author) if record_type.author else None

@@ -1,0 +1,166 @@
+"""Puts access into the application: cookies, CSRF, Flask-Security with its traps closed, limits, the audit.
+
+Flask-Security serves log-in, log-out and passwords. Its own roles, tokens, principal and mail stay unused: the one
+policy decides, bearer tokens are ours, and nothing may query before the unit of work is open.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, g, request, session
+from flask_security import (
+    Security,
+    password_changed,
+    password_reset,
+    reset_password_instructions_sent,
+    user_authenticated,
+)
+from flask_security.core import AnonymousUser
+from flask_wtf.csrf import CSRFProtect
+
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.audit import watch_changes
+from crm_kernel.access.authentication import EXTENSION, AccessState, bearer_token
+from crm_kernel.access.datastore import Datastore, PasswordRules
+from crm_kernel.access.grants import watch_access
+from crm_kernel.access.login import CrmLoginForm, after_login, after_new_password
+from crm_kernel.access.marks import mark_token_used
+from crm_kernel.access.models import AppUser
+from crm_kernel.access.reset import NoMail, can_send_mail, send_reset_link
+from crm_kernel.access.throttle import init_throttle
+from crm_kernel.access.views import pages
+from crm_kernel.database import db, utcnow
+
+#: Endpoint → permission of the views that Flask-Security brings.
+FOREIGN_PERMISSIONS = {
+    "security.login": "public",
+    "security.logout": "public",
+    "security.forgot_password": "public",
+    "security.reset_password": "public",
+    "security.change_password": "authenticated",
+    "security.verify": "authenticated",
+    "security.static": "public",
+}
+
+#: How long a log-in lasts at most.
+SESSION_LIFETIME = dt.timedelta(days=14)
+
+_SETTINGS: dict[str, Any] = {
+    # argon2 takes passwords of any length: a first HMAC with a salt to lose would add nothing.
+    "SECURITY_PASSWORD_SALT": "unused",
+    "SECURITY_PASSWORD_HASH": "argon2",
+    "SECURITY_PASSWORD_SCHEMES": ["argon2"],
+    "SECURITY_PASSWORD_SINGLE_HASH": ["argon2"],
+    "SECURITY_DEPRECATED_PASSWORD_SCHEMES": [],
+    "SECURITY_URL_PREFIX": "/auth",
+    "SECURITY_POST_LOGIN_VIEW": "/",
+    "SECURITY_POST_LOGOUT_VIEW": "/auth/login",
+    "SECURITY_POST_CHANGE_VIEW": "/profile",
+    "SECURITY_POST_RESET_VIEW": "/auth/login",
+    "SECURITY_LOGIN_USER_TEMPLATE": "access/login.html",
+    "SECURITY_FORGOT_PASSWORD_TEMPLATE": "access/forgot_password.html",
+    "SECURITY_RESET_PASSWORD_TEMPLATE": "access/reset_password.html",
+    "SECURITY_CHANGE_PASSWORD_TEMPLATE": "access/change_password.html",
+    "SECURITY_VERIFY_TEMPLATE": "access/verify.html",
+    "SECURITY_LOGOUT_METHODS": ["POST"],
+    "SECURITY_CHANGEABLE": True,
+    "SECURITY_RECOVERABLE": True,
+    "SECURITY_RESET_PASSWORD_WITHIN": dt.timedelta(days=1),
+    "SECURITY_REGISTERABLE": False,
+    "SECURITY_TRACKABLE": False,
+    # The same answer for an unknown user and a wrong password.
+    "SECURITY_RETURN_GENERIC_RESPONSES": True,
+    "SECURITY_SEND_PASSWORD_CHANGE_EMAIL": False,
+    "SECURITY_SEND_PASSWORD_RESET_EMAIL": False,
+    "SECURITY_SEND_PASSWORD_RESET_NOTICE_EMAIL": False,
+    # Otherwise the forgotten-password form asks the name server about what anybody types.
+    "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False, "test_environment": True},
+    "SECURITY_API_ENABLED_METHODS": ["session"],
+    "SECURITY_DATETIME_FACTORY": utcnow,
+    # Its commands believe that datastore.commit() commits; ours are `crm users`.
+    "SECURITY_CLI_USERS_NAME": None,
+    "SECURITY_CLI_ROLES_NAME": None,
+    # `_guard_csrf` below decides who is checked.
+    "SECURITY_CSRF_PROTECT_MECHANISMS": ["session"],
+    "WTF_CSRF_CHECK_DEFAULT": False,
+    # A form may stay open over lunch: its token lives as long as the session.
+    "WTF_CSRF_TIME_LIMIT": None,
+    "SESSION_COOKIE_NAME": "crm_session",
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "REMEMBER_COOKIE_HTTPONLY": True,
+    "REMEMBER_COOKIE_SAMESITE": "Lax",
+    "PERMANENT_SESSION_LIFETIME": SESSION_LIFETIME,
+}
+
+
+def init_access(app: Flask) -> None:
+    """Give the application log-in, sessions, tokens, CSRF protection, rate limits and the audit log."""
+    app.extensions[EXTENSION] = AccessState()
+    configure(app)
+    init_csrf(app)
+    init_security(app)
+    init_throttle(app)
+    app.register_blueprint(pages())
+    app.after_request(mark_token_used)
+    watch_changes()
+    if not sa.event.contains(db.session, "after_flush", watch_access):
+        sa.event.listen(db.session, "after_flush", watch_access)
+
+
+def configure(app: Flask) -> None:
+    """Set cookies and Flask-Security; cookies are sent over https only unless the configuration says otherwise."""
+    secure = runtime_of(app).config.secure_cookies
+    app.config.update(_SETTINGS, SESSION_COOKIE_SECURE=secure, REMEMBER_COOKIE_SECURE=secure)
+
+
+def init_csrf(app: Flask) -> None:
+    """Demand a CSRF token of whatever a browser sends with its cookie; must come before Flask-Security."""
+    csrf = CSRFProtect(app)
+
+    @app.before_request
+    def guard_csrf() -> None:
+        if bearer_token() is not None:
+            # Whoever can set this header needs no cookie: the token is the proof. The cookie is not looked at.
+            g._login_user = AnonymousUser()  # type: ignore[no-untyped-call]
+            g.csrf_valid = True
+        elif app.config["WTF_CSRF_ENABLED"] and not _anonymous_api_call(app):
+            csrf.protect()
+
+
+def init_security(app: Flask) -> None:
+    """Mount Flask-Security's pages over the project's models, and take out what would query or log in by itself."""
+    security = Security(
+        app, Datastore(), mail_util_cls=NoMail, password_util_cls=PasswordRules, login_form=CrmLoginForm
+    )
+    security.login_manager.user_loader(_load_user)
+    security.login_manager.request_loader(lambda _request: None)
+    security.want_json(lambda _request: False)
+    # Both load the user on every request and every page, before the unit of work is open or after it is closed.
+    app.before_request_funcs[None].remove(security.principal._on_before_request)
+    processors = app.template_context_processors[None]
+    processors[:] = [processor for processor in processors if processor.__name__ != "_user_context_processor"]
+    security.forgot_password_context_processor(lambda: {"can_send_mail": can_send_mail()})
+    security.login_context_processor(lambda: {"can_send_mail": can_send_mail()})
+    user_authenticated.connect(after_login, app)
+    password_changed.connect(after_new_password, app)
+    password_reset.connect(after_new_password, app)
+    reset_password_instructions_sent.connect(send_reset_link, app)
+
+
+def _load_user(identity: str) -> AppUser | None:
+    """Return the user of a session for Flask-Security's own pages; one query, inside the unit of work."""
+    uniquifier, _dot, epoch = identity.rpartition(".")
+    user: AppUser | None = Datastore().find_user(fs_uniquifier=uniquifier) if uniquifier else None
+    if user is None or not user.active or str(user.session_epoch) != epoch:
+        return None
+    g.fs_authn_via, g.fs_paa = "session", session.get("fs_paa", 0)
+    return user
+
+
+def _anonymous_api_call(app: Flask) -> bool:
+    # Without a cookie there is nothing to ride on: let it fail as unauthenticated, which says what is missing.
+    return request.path.startswith("/api/") and app.config["SESSION_COOKIE_NAME"] not in request.cookies

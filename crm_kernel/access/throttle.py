@@ -1,0 +1,48 @@
+"""Rate limits of the pages that check a password: five tries a minute per address and account.
+
+Counted before a transaction is opened, and only what failed: a whole company behind one address may log in at nine.
+The memory is the process's own unless ``RATELIMIT_STORAGE_URI`` names a shared one; the exact count per account is in
+``login.py``.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Blueprint, Flask, Response, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+#: Per address and account, and per address whatever the account.
+PER_ACCOUNT, PER_ADDRESS = "5 per minute", "60 per minute"
+
+_THROTTLED = frozenset(
+    {
+        "security.login",
+        "security.verify",
+        "security.forgot_password",
+        "security.reset_password",
+        "security.change_password",
+    }
+)
+
+
+def init_throttle(app: Flask) -> None:
+    """Limit the POSTs of the log-in and password pages."""
+    app.config.setdefault("RATELIMIT_STORAGE_URI", "memory://")
+    limiter = Limiter(get_remote_address, app=app, headers_enabled=True)
+    pages = cast(Blueprint, app.blueprints["security"])
+    for limit, key in ((PER_ACCOUNT, _address_and_account), (PER_ADDRESS, get_remote_address)):
+        limiter.limit(limit, key_func=key, methods=["POST"], exempt_when=_not_throttled, deduct_when=_failed)(pages)
+
+
+def _address_and_account() -> str:
+    return f"{get_remote_address()} {request.form.get('email', '').strip().lower()[:254]}"
+
+
+def _not_throttled() -> bool:
+    return request.endpoint not in _THROTTLED
+
+
+def _failed(response: Response) -> bool:
+    return response.status_code != 302

@@ -1,0 +1,73 @@
+"""The kernel's own contributions, through the same hooks as any plugin's: wiring only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint
+
+from crm_kernel import contributions as c
+from crm_kernel.access import record as access
+from crm_kernel.access.actor import Actor
+from crm_kernel.access.panels import panels as access_panels
+from crm_kernel.access.policy import holds
+from crm_kernel.customers import events as customer_events
+from crm_kernel.customers import record as customers
+from crm_kernel.customers import views as customer_views
+from crm_kernel.demo import demo_data
+from crm_kernel.events import Event
+from crm_kernel.plugin import Plugin, hookimpl
+from crm_kernel.records import events as record_events
+from crm_kernel.records.record_type import RecordType
+from crm_kernel.sales import events as sales_events
+from crm_kernel.sales import record as sales
+from crm_kernel.touchpoints import events as touchpoint_events
+from crm_kernel.touchpoints import record as touchpoints
+from crm_kernel.web.tiles import tiles
+
+
+class KernelPlugin(Plugin):
+    """Customers, touch points, sales and access, registered as a plugin would."""
+
+    name = "kernel"
+
+    @hookimpl
+    def crm_register_record_types(self) -> Sequence[RecordType]:
+        """Return the kernel's record types."""
+        return [
+            *customers.record_types(),
+            *touchpoints.record_types(),
+            *sales.record_types(),
+            *access.record_types(),
+        ]
+
+    @hookimpl
+    def crm_register_events(self) -> Sequence[type[Event]]:
+        """Return the kernel's events."""
+        return [*customer_events.EVENTS, *record_events.EVENTS, *touchpoint_events.EVENTS, *sales_events.EVENTS]
+
+    @hookimpl
+    def crm_register_blueprints(self) -> Sequence[Blueprint]:
+        """Return the kernel's own pages that no record type gives."""
+        return [customer_views.blueprint]
+
+    @hookimpl
+    def crm_register_panels(self) -> Sequence[c.Panel]:
+        """Return the kernel's own cards on the pages of customers and users."""
+        return [*customers.panels(), *sales.panels(), *access_panels()]
+
+    @hookimpl
+    def crm_register_dashboard_tiles(self) -> Sequence[c.DashboardTile]:
+        """Return the kernel's own cards on the start page."""
+        return tiles()
+
+    @hookimpl
+    def crm_register_demo_data(self) -> Sequence[c.DemoData]:
+        """Return the kernel's part of the demo company."""
+        return demo_data()
+
+    @hookimpl
+    def crm_authorize(self, actor: Actor, permission: str, subject: Any) -> bool | None:
+        """Grant what the actor's roles grant, within their scope."""
+        return holds(actor, permission, subject)

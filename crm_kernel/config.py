@@ -1,0 +1,177 @@
+"""Typed settings from ``crm.toml`` and the environment; an unknown key is an error that names the key and its file.
+
+Order of precedence: environment (``CRM_DATABASE_URL``, ``CRM_SFA__ROTTING_DAYS``), file, default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crm_kernel.errors import ConfigError
+
+#: Where the configuration is looked for unless ``--config`` or ``CRM_CONFIG`` says otherwise.
+DEFAULT_FILE = "crm.toml"
+_PREFIX = "CRM_"
+#: Environment variables that other tools of the project read.
+_FOREIGN = ("CRM_CONFIG", "CRM_DEBUG", "CRM_TEST_", "CRM_SHARED_DATA", "CRM_BENCH_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The kernel's settings; those of plugins are in ``plugin_settings``, checked when the plugins are loaded."""
+
+    #: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql+psycopg://user@host/name``.
+    database_url: str = "sqlite:///crm.db"
+    #: Signs cookies and links: at least 32 random characters; ``crm init`` writes one.
+    secret_key: str = ""
+    #: Modules an instance may use when it is created; afterwards the table ``module`` is the truth.
+    modules: tuple[str, ...] = ()
+    #: Address ``crm serve`` listens on; 0.0.0.0 for every interface.
+    host: str = "127.0.0.1"
+    #: TCP port it listens on.
+    port: int = 8000
+    #: Processes that answer requests.
+    workers: int = 2
+    #: Threads in each of them.
+    threads: int = 4
+    #: Public address in links that leave the process; never taken from a request's Host header.
+    base_url: str = ""
+    #: Whether cookies are sent over https only; off for a trial on localhost.
+    secure_cookies: bool = True
+    #: Name shown in the page header and in messages.
+    company_name: str = "CRM"
+    #: Languages of the user interface, the first is the default.
+    languages: tuple[str, ...] = ("en", "fr")
+    #: IANA name of the time zone of users who chose none.
+    timezone: str = "UTC"
+    #: ISO 3166 code that completes phone numbers written without a country prefix.
+    default_region: str = "US"
+    #: ISO 4217 code of the currency all base amounts are in; cannot change once sales exist.
+    base_currency: str = "USD"
+    #: ``console`` for people, ``json`` for machines.
+    #: Settings of plugins as found: plugin → setting → raw value.
+    plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: The file it was read from, for messages.
+    source: str = "defaults"
+
+    def replace(self, **changes: Any) -> Config:
+        """Return a copy with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def find_config(explicit: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the configuration file to read, or None when there is none.
+
+    Raises:
+        ConfigError: the file that was asked for does not exist.
+    """
+    environ = os.environ if environ is None else environ
+    asked = explicit or environ.get("CRM_CONFIG")
+    path = Path(asked or DEFAULT_FILE)
+    if path.is_file():
+        return path.resolve()
+    if asked:
+        raise ConfigError(f"{path}: no such file. Create an instance with: crm init")
+    return None
+
+
+def load_config(path: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings; a relative SQLite file is resolved against the configuration file's folder.
+
+    Raises:
+        ConfigError: unreadable file, unknown key, wrong type or invalid value, named with its source.
+    """
+    environ = os.environ if environ is None else environ
+    file = find_config(path, environ)
+    values, plugins = _from_file(file) if file else ({}, {})
+    _overlay_environment(values, plugins, environ)
+    source = str(file) if file else "environment"
+    config = Config(**values, plugin_settings=plugins, source=source)
+    _check(config)
+    return config.replace(database_url=_anchored(config.database_url, file))
+
+
+def convert(value: Any, kind: Any, key: str, source: str) -> Any:
+    """Return a raw setting as its type: text from the environment or a TOML value.
+
+    Raises:
+        ConfigError: it does not fit; the text names the key, what was found and what is expected.
+    """
+    if typing.get_origin(kind) is tuple:
+        items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+    elif kind is bool:
+        known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        found = value if isinstance(value, bool) else known.get(str(value).lower())
+        if found is not None:
+            return found
+    elif kind in (int, float) and not isinstance(value, bool):
+        try:
+            return kind(value)
+        except (TypeError, ValueError):
+            pass
+    elif kind is str and isinstance(value, str):
+        return value
+    expected = "a list of texts" if typing.get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))
+    raise ConfigError(f"{key} in {source}: found {value!r}, expected {expected}")
+
+
+def _fields() -> dict[str, Any]:
+    hints = typing.get_type_hints(Config)
+    return {name: hint for name, hint in hints.items() if name not in ("plugin_settings", "source")}
+
+
+def _from_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    fields = _fields()
+    plugins = {key: value for key, value in raw.items() if isinstance(value, dict)}
+    plain = {key: value for key, value in raw.items() if not isinstance(value, dict)}
+    unknown = sorted(plain.keys() - fields.keys())
+    if unknown:
+        raise ConfigError(f"{file}: unknown key {unknown[0]!r}; known: {', '.join(sorted(fields))}")
+    return {key: convert(value, fields[key], key, str(file)) for key, value in plain.items()}, plugins
+
+
+def _overlay_environment(
+    values: dict[str, Any], plugins: dict[str, dict[str, Any]], environ: Mapping[str, str]
+) -> None:
+    fields = _fields()
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(_PREFIX) or variable.startswith(_FOREIGN):
+            continue
+        key = variable.removeprefix(_PREFIX).lower()
+        plugin, separator, setting = key.partition("__")
+        if separator:
+            plugins.setdefault(plugin, {})[setting] = text
+        elif key in fields:
+            values[key] = convert(text, fields[key], variable, "the environment")
+        else:
+            raise ConfigError(f"{variable} in the environment: unknown setting; known: {', '.join(sorted(fields))}")
+
+
+def _check(config: Config) -> None:
+    if config.secret_key and len(config.secret_key) < 32:
+        raise ConfigError(f"secret_key in {config.source}: {len(config.secret_key)} characters, expected at least 32")
+    if not 0 < config.port < 65536:
+        raise ConfigError(f"port in {config.source}: found {config.port}, expected 1 to 65535")
+    if not config.languages:
+        raise ConfigError(f"languages in {config.source}: empty, expected at least one")
+
+
+def _anchored(url: str, file: Path | None) -> str:
+    relative = url.removeprefix("sqlite:///")
+    if relative == url or relative.startswith("/") or relative in ("", ":memory:"):
+        return url
+    # Left relative, Flask-SQLAlchemy would look in Flask's instance folder and everybody else in the current one.
+    return f"sqlite:///{((file.parent if file else Path.cwd()) / relative).as_posix()}"

@@ -1,0 +1,202 @@
+"""The frozen records that plugins return from their hooks.
+
+A record can be listed, sorted, validated, documented and tested before anything runs; that is why the kernel prefers
+records that hold a callable over hooks that are called at run time. ``RecordType`` and ``Extension`` have their own
+module, ``crm_kernel.records.record_type``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
+    from crm_kernel.events import Event
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A typed setting: ``sfa.default_currency`` in ``crm.toml`` under ``[sfa]``, or ``CRM_SFA__DEFAULT_CURRENCY``."""
+
+    name: str
+    type: type[str] | type[int] | type[bool] | type[float]
+    default: Any
+    label: str
+    help: str = ""
+    #: Secret values are never printed, logged or exported.
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """A permission an admin can give to roles; the permissions of a RecordType are derived and not listed."""
+
+    name: str
+    label: str
+    #: Whether what it opens shows each user his own reach anyway (a dashboard over visible records): a role whose
+    #: grants reach own or team records then holds it too; otherwise only a grant over all gives it.
+    limits_itself: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NavItem:
+    """An entry of the navigation; shown to those who hold the permission."""
+
+    name: str
+    label: str
+    endpoint: str
+    icon: str
+    permission: str
+    section: str = "work"
+    order: int = 50
+    #: Plugins that must be enabled too: glue for an optional neighbour.
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A card on a record's page, by default the customer 360 page.
+
+    ``load(uow, record)`` returns the template's context, or None for "nothing to show"; one query per panel. A panel
+    that raises is logged with its plugin's name and shown as unavailable: the page lives on.
+    """
+
+    name: str
+    label: str
+    template: str
+    load: Callable[[UnitOfWork, Any], Mapping[str, Any] | None]
+    permission: str
+    host: str = "customer"
+    icon: str = "layout-list"
+    order: int = 50
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardTile:
+    """A card on the start page; isolated like a panel."""
+
+    name: str
+    label: str
+    template: str
+    load: Callable[[UnitOfWork], Mapping[str, Any] | None]
+    permission: str
+    order: int = 50
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscriber:
+    """A handler that runs after the commit of an event, in a unit of work of its own, until it succeeds or is dead.
+
+    ``handler(uow, event)``: database effects happen once (the done mark commits with them), outside effects at least
+    once. A handler that must talk to the network enqueues an ``outside`` job instead.
+    """
+
+    name: str
+    event: type[Event]
+    handler: Callable[[UnitOfWork, Any], None]
+    max_attempts: int = 10
+    requires: tuple[str, ...] = ()
+
+
+class JobKind(StrEnum):
+    """How the runner wraps a job in transactions."""
+
+    #: One unit of work around the handler.
+    TRANSACTIONAL = "transactional"
+    #: The handler is called again and again, one unit of work each, until it returns None; what else it returns (JSON)
+    #: commits with the chunk's rows and is ``payload["checkpoint"]`` of the next call, after a crash too.
+    CHUNKED = "chunked"
+    #: Claim and commit, call the handler with no transaction open, then commit the result: a handler may return a
+    #: function ``(uow) -> None``, which is called in the unit of work that marks the job done.
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work that is done in the background: ``handler(uow, payload)``, or ``handler(payload)`` for ``outside``."""
+
+    name: str
+    handler: Callable[..., Any]
+    kind: JobKind = JobKind.TRANSACTIONAL
+    max_attempts: int = 10
+    requires: tuple[str, ...] = ()
+
+
+class Health(StrEnum):
+    """The verdict of a health check, best first."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthResult:
+    """What a health check found, and the command or step that mends it."""
+
+    health: Health
+    message: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A named check of ``crm doctor``; ``run()`` is called inside an app context and reads only."""
+
+    name: str
+    label: str
+    run: Callable[[], HealthResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportMapping:
+    """A mapping file that ships with a plugin: ``crm import FOLDER --mapping <name>``."""
+
+    name: str
+    label: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoData:
+    """A plugin's part of the demo company; ``load(uow, random, now)`` is seeded and calls services only."""
+
+    name: str
+    load: Callable[..., None]
+    order: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InProgress:
+    """Something a customer is in the middle of (open quote, cart, ticket): any channel can carry on from it."""
+
+    label: str
+    title: str
+    url: str
+    since: Any = None
+    icon: str = "progress"
+
+
+@dataclass(slots=True)
+class Contributions:
+    """Everything one plugin contributes, gathered before anything is accepted: all of it or nothing."""
+
+    plugin: str
+    by_kind: dict[str, Sequence[Any]] = field(default_factory=dict)
+
+
+def active(records: Sequence[Any], enabled: frozenset[str]) -> list[Any]:
+    """Return the records whose ``requires`` are all enabled, in their order."""
+    return [record for record in records if set(getattr(record, "requires", ())) <= enabled]
+
+
+def visible_to(actor: Actor, records: Sequence[Any]) -> list[Any]:
+    """Return the records whose permission the actor holds, in their order."""
+    return [record for record in records if actor.may(record.permission)]

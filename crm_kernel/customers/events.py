@@ -1,0 +1,65 @@
+"""The facts the kernel tells about customers: ids and names of fields, never personal values.
+
+Changes of many at once are told by the one bulk event that all record types share (``crm_kernel.records.events``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from crm_kernel.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerCreated(Event):
+    """A customer was created, one at a time."""
+
+    name: ClassVar[str] = "kernel.customer_created"
+
+    customer_id: UUID
+    #: ``person``, ``organization`` or ``household``.
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerUpdated(Event):
+    """Something about a customer changed."""
+
+    name: ClassVar[str] = "kernel.customer_updated"
+
+    customer_id: UUID
+    #: Names of the changed fields, sorted, separated by commas; ``relationships`` for a tie to another customer.
+    changed: str
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The names of the changed fields."""
+        return frozenset(self.changed.split(","))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerDeleted(Event):
+    """A customer and everything that belonged to it was deleted."""
+
+    name: ClassVar[str] = "kernel.customer_deleted"
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactPointStateChanged(Event):
+    """Evidence changed what is known about a contact point."""
+
+    name: ClassVar[str] = "kernel.contact_point_state_changed"
+
+    customer_id: UUID
+    contact_point_id: UUID
+    channel: str
+    #: Values of ``values.states.ContactState``.
+    before: str
+    after: str
+
+
+EVENTS = (CustomerCreated, CustomerUpdated, CustomerDeleted, ContactPointStateChanged)

@@ -1,0 +1,5 @@
+"""The kernel's part of the demo company: invented people and firms, English and French, the same for the same seed."""
+
+from crm_kernel.demo.company import demo_data
+
+__all__ = ["demo_data"]

@@ -1,0 +1,78 @@
+"""Delivers events again: dead deliveries once their reason is gone, or an event to a subscriber that came later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from crm_kernel._internal.outbox import delivery_row, keep_order, store_deliveries, subscribers_of
+from crm_kernel.errors import Conflict, NotFound
+from crm_kernel.events.models import StoredEvent
+from crm_kernel.events.queries import dead_deliveries, event
+from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.jobs.services import retry_job
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+def retry_dead(
+    uow: UnitOfWork, *, subscriber: str | None = None, event_uid: UUID | None = None, limit: int = 1000
+) -> list[JobRow]:
+    """Make dead deliveries due again, oldest first, at most ``limit``, and return them.
+
+    One that comes after later ones about the same customer is marked ``out_of_order``. A few queries per delivery.
+
+    Raises:
+        NotFound: ``event_uid`` is no event.
+    """
+    if event_uid is not None:
+        event(uow, event_uid)
+    dead = dead_deliveries(uow, subscriber=subscriber, event_uid=event_uid, limit=limit)
+    return [retry_job(uow, job.id) for job, _stored in dead]
+
+
+def replay_event(uow: UnitOfWork, event_uid: UUID, *, subscriber: str) -> dict[str, object]:
+    """Deliver a stored event once more to one of its subscribers and return the new delivery's values.
+
+    For a module that was enabled later, or after its rows were restored: a handler that has run runs again. The
+    delivery is marked ``out_of_order`` if the subscriber has had a later event about the customer.
+
+    Raises:
+        NotFound: no such event, or no active subscriber of that name listens to it.
+        Conflict: a delivery of it to that subscriber is still on its way.
+    """
+    stored = event(uow, event_uid)
+    listening = {found.name: found for found in subscribers_of(stored.name)}
+    if subscriber not in listening:
+        known = ", ".join(listening) or "nobody"
+        raise NotFound(f"{subscriber} does not listen to {stored.name}; listening: {known}")
+    _refuse_pending(uow, stored, subscriber)
+    keep_order(uow, [stored.customer_uid])
+    values = delivery_row(
+        uow, listening[subscriber], event_id=stored.id, customer=stored.customer_uid, depth=stored.causation_depth + 1
+    )
+    values["out_of_order"] = _overtaken(uow, stored, subscriber)
+    store_deliveries(uow, [values])
+    return values
+
+
+def _refuse_pending(uow: UnitOfWork, stored: StoredEvent, subscriber: str) -> None:
+    pending = sa.select(JobRow.id).where(
+        JobRow.event_id == stored.id, JobRow.name == subscriber, JobRow.state.in_((JobState.READY, JobState.LEASED))
+    )
+    if uow.session.scalar(sa.select(pending.exists())):
+        raise Conflict(f"{stored.name} {stored.uid} is on its way to {subscriber} already.")
+
+
+def _overtaken(uow: UnitOfWork, stored: StoredEvent, subscriber: str) -> bool:
+    if stored.customer_uid is None:
+        return False
+    later = (
+        sa.select(JobRow.id)
+        .join(StoredEvent, StoredEvent.id == JobRow.event_id)
+        .where(StoredEvent.customer_uid == stored.customer_uid, StoredEvent.id > stored.id, JobRow.name == subscriber)
+    )
+    return bool(uow.session.scalar(sa.select(later.exists())))

@@ -1,0 +1,177 @@
+"""Puts work into the ``job`` table and lets an admin retry or cancel it; the runner does it.
+
+Jobs and deliveries of events are the same rows: what concerns events only is in ``crm_kernel.events.services``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.dialects import postgresql, sqlite
+
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.contributions import Job
+from crm_kernel.errors import Conflict, CrmError, NotFound
+from crm_kernel.events.models import StoredEvent
+from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.jobs.signals import work_stored
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+class UnknownJob(CrmError):
+    """Work was enqueued under a name that no loaded module registers, or with a payload that is no JSON."""
+
+
+def enqueue(
+    uow: UnitOfWork,
+    name: str,
+    payload: Mapping[str, Any],
+    *,
+    run_at: dt.datetime | None = None,
+    dedupe_key: str | None = None,
+    partition: str | None = None,
+) -> int:
+    """Store a job with this unit's commit and return its id; it runs after the commit, never before.
+
+    Args:
+        name: a ``Job`` that a loaded module registers.
+        payload: JSON-ready values: ids and plain facts, no personal values.
+        run_at: aware time before which it does not run; at once if not given. Months ahead cost nothing.
+        dedupe_key: two jobs of one name with the same key are one, the first, also when that is done long since.
+        partition: jobs of one name and partition run one after the other, the earlier enqueued first.
+
+    Raises:
+        UnknownJob: nobody registers the name, or the payload is not JSON; the text says what is known or wrong.
+    """
+    job = _registered(name)
+    values = {
+        "module": runtime_of(current_app).registry.owner("jobs", name),
+        "name": name,
+        "payload": _json(name, payload),
+        "partition": partition,
+        "run_at": run_at or uow.now,
+        "max_attempts": job.max_attempts,
+        "dedupe_key": dedupe_key,
+        "causation_depth": uow.causation_depth,
+        "created_at": uow.now,
+    }
+    uow.after_commit(work_stored)
+    dialect = postgresql if uow.session.get_bind().dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(JobRow).values(values).on_conflict_do_nothing(index_elements=["name", "dedupe_key"])
+    stored: int | None = uow.session.scalar(insert.returning(JobRow.id))
+    if stored is None:
+        same = sa.select(JobRow.id).where(JobRow.name == name, JobRow.dedupe_key == dedupe_key)
+        stored = uow.session.scalars(same).one()
+    return stored
+
+
+def retry_job(uow: UnitOfWork, job_id: int) -> JobRow:
+    """Make a dead, cancelled or waiting job due now, with all its attempts before it, and return it.
+
+    A dead delivery that comes after later ones about the same customer is marked ``out_of_order``.
+
+    Raises:
+        NotFound: no such job.
+        Conflict: it is done, or being done right now.
+    """
+    job = _locked(uow, job_id)
+    if job.state in (JobState.DONE, JobState.LEASED):
+        raise Conflict(
+            f"job {job_id} ({job.name}) is {state_name(job.state)}: only a dead or waiting one can be retried."
+        )
+    if job.state != JobState.READY and _overtaken(uow, job):
+        job.out_of_order = True
+    job.state, job.failures, job.run_at, job.finished_at = JobState.READY, 0, uow.now, None
+    _release_later(uow, job)
+    uow.after_commit(work_stored)
+    return job
+
+
+def cancel_job(uow: UnitOfWork, job_id: int) -> JobRow:
+    """Decide that a job is not to be done, and return it; later ones of its partition go on.
+
+    One that runs right now loses its lease: a chunked job stops at its next chunk, what it did so far stays; an outside
+    job may have had its effect.
+
+    Raises:
+        NotFound: no such job.
+        Conflict: it is done or cancelled already.
+    """
+    job = _locked(uow, job_id)
+    if job.state in (JobState.DONE, JobState.CANCELLED):
+        raise Conflict(f"job {job_id} ({job.name}) is {state_name(job.state)} already.")
+    job.state, job.finished_at, job.leased_until = JobState.CANCELLED, uow.now, None
+    job.error = f"cancelled by {uow.actor.name}" + (f"; before that: {job.error}" if job.error else "")
+    _release_later(uow, job)
+    uow.after_commit(work_stored)
+    return job
+
+
+def state_name(state: int) -> str:
+    """Return a job's state as users read it: ``ready``, ``leased``, ``done``, ``dead`` or ``cancelled``."""
+    return JobState(state).name.lower()
+
+
+def _registered(name: str) -> Job:
+    registry = runtime_of(current_app).registry
+    job: Job | None = registry.get("jobs", name)
+    if job is None:
+        known = ", ".join(sorted(found.name for found in registry.all("jobs"))) or "none"
+        raise UnknownJob(
+            f"enqueue: no loaded module registers a job {name!r}; known: {known}. "
+            "Return it from crm_register_jobs, or enable its module: crm modules list"
+        )
+    return job
+
+
+def _json(name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(dict(payload), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UnknownJob(f"enqueue: the payload of {name!r} is not JSON: {error}. Give ids as str(uid)") from error
+    return dict(payload)
+
+
+def _locked(uow: UnitOfWork, job_id: int) -> JobRow:
+    """Load a job so that no runner changes it before this unit commits; waits for the transaction of one that runs."""
+    found = uow.session.scalars(sa.select(JobRow).where(JobRow.id == job_id).with_for_update()).one_or_none()
+    if found is None:
+        raise NotFound(f"job {job_id}: no such job. List them with: crm jobs list")
+    return found
+
+
+def _overtaken(uow: UnitOfWork, job: JobRow) -> bool:
+    """Say whether a later delivery about the same customer has reached the same subscriber, or is under way."""
+    if job.event_id is None or job.partition is None:
+        return False
+    about = sa.select(StoredEvent.customer_uid).where(StoredEvent.id == job.event_id).scalar_subquery()
+    later = (
+        sa.select(JobRow.id)
+        .join(StoredEvent, StoredEvent.id == JobRow.event_id)
+        .where(StoredEvent.customer_uid == about, JobRow.name == job.name, JobRow.id > job.id)
+        .where(JobRow.state.in_((JobState.DONE, JobState.LEASED)))
+    )
+    return bool(uow.session.scalar(sa.select(later.exists())))
+
+
+def _release_later(uow: UnitOfWork, job: JobRow) -> None:
+    """Make the deliveries due that were put off behind this one."""
+    if job.event_id is None or job.partition is None:
+        return
+    behind = sa.and_(
+        JobRow.name == job.name,
+        JobRow.partition == job.partition,
+        JobRow.id > job.id,
+        JobRow.state == JobState.READY,
+        JobRow.event_id.is_not(None),
+        JobRow.failures == 0,
+        JobRow.run_at > uow.now,
+    )
+    uow.session.execute(sa.update(JobRow).where(behind).values(run_at=uow.now))

@@ -1,0 +1,72 @@
+"""Turns vCards into rows whose columns are named as the fields of a customer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from crm_kernel.records.importing.rows import Row
+
+#: The columns of every vCard file.
+COLUMNS = (
+    "kind", "display_name", "prefix", "given_name", "family_name", "suffix", "job_title", "birth_date", "language",
+    "notes", "contact_points", "addresses", "source", "external_ref",
+)  # fmt: skip
+#: What ``source`` says of customers that come from a card.
+SOURCE = "vcard"
+
+_PERSONAL = ("prefix", "given_name", "family_name", "suffix", "job_title")
+_LABELLED_CHANNELS = {"mobile": "mobile", "fax": "fax"}
+_POINT_PURPOSES = ("work", "home")
+_ADDRESS_PURPOSES = ("work", "home")
+
+
+def read_cards(cards: Iterable[str], ignored: set[str]) -> Iterator[Row]:
+    """Yield a row per card; names of properties that a customer has no field for are added to ``ignored``.
+
+    A broken card gives a row whose ``problem`` says why.
+    """
+    from crm_kernel.customers.vcards import read_vcards
+
+    for number, card in enumerate(cards, 1):
+        for found in read_vcards(card):
+            ignored.update(found.ignored)
+            if found.customer is None:
+                yield Row(number, {"problem": str(found.problem)})
+            else:
+                yield Row(number, _values(found.customer))
+
+
+def _values(draft: Mapping[str, Any]) -> dict[str, Any]:
+    person = draft.get("kind", "person") == "person"
+    found: dict[str, Any] = {name: draft.get(name) for name in COLUMNS}
+    found |= {name: draft.get(name) if person else None for name in _PERSONAL}
+    birth_date = draft.get("birth_date")
+    found["birth_date"] = birth_date.isoformat() if birth_date and person else None
+    found["language"] = next(iter(draft.get("languages") or ()), None)
+    found["contact_points"] = [_point(point) for point in draft.get("contact_points") or ()]
+    found["addresses"] = [_address(address) for address in draft.get("addresses") or ()]
+    return {**found, "source": SOURCE, "external_ref": draft.get("external_ref") or _fingerprint(draft)}
+
+
+def _point(point: Mapping[str, Any]) -> dict[str, Any]:
+    label = point.get("label") or ""
+    channel = {"url": "web"}.get(point["channel"], point["channel"])
+    if channel == "phone":
+        channel = _LABELLED_CHANNELS.get(label, channel)
+    made = {"channel": channel, "value": point["value"]}
+    if label in _POINT_PURPOSES:
+        return {**made, "purpose": label}
+    return {**made, "label": label} if label and label != channel else made
+
+
+def _address(address: Mapping[str, Any]) -> dict[str, Any]:
+    purpose = address.get("purpose") if address.get("purpose") in _ADDRESS_PURPOSES else "postal"
+    return {name: value for name, value in {**address, "purpose": purpose}.items() if value}
+
+
+def _fingerprint(draft: Mapping[str, Any]) -> str:
+    """Return a key for a card without UID, from what it says: the same card is the same customer again."""
+    values = sorted(str(point["value"]) for point in draft.get("contact_points") or ())
+    return hashlib.sha256("\0".join([str(draft["display_name"]), *values]).encode()).hexdigest()[:32]

@@ -1,0 +1,271 @@
+"""Brings one chunk of rows into the database: look up, match, validate, compare, write; one verdict per row.
+
+Runs inside the caller's writing unit of work. A row that is wrong is refused by itself; the others are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flask_babel import gettext as _
+
+from crm_kernel.errors import Conflict, Forbidden, InvalidInput
+from crm_kernel.records.bulk import create_many, update_many
+from crm_kernel.records.bulk_rows import attribute_of, current_values
+from crm_kernel.records.importing.drafting import Draft, Drafter, Problem
+from crm_kernel.records.importing.loading import Loader
+from crm_kernel.records.importing.lookups import Lookups
+from crm_kernel.records.importing.mapping import SourceSpec
+from crm_kernel.records.importing.matching import Matcher, changes_of, side_changes_of
+from crm_kernel.records.importing.results import RowError, Verdict
+from crm_kernel.records.importing.sources import Row, Source
+from crm_kernel.records.importing.targets import part_fields
+from crm_kernel.records.payloads import resolve_references
+from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The verdicts and errors of one chunk."""
+
+    verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    errors: list[RowError] = field(default_factory=list)
+
+
+class SourceRun:
+    """One source of a mapping being imported; remembers which records the rows so far were about."""
+
+    def __init__(self, spec: SourceSpec, source: Source, drafter: Drafter, plan: TypePlan, lookups: Lookups) -> None:
+        """Work out how rows are matched.
+
+        Raises:
+            InvalidInput: a match field does not exist.
+        """
+        self.spec, self.source, self.plan = spec, source, plan
+        self._drafter, self._lookups, self._loader = drafter, lookups, Loader(plan)
+        self._matcher = Matcher(plan, match_of(spec, source, plan), lookups)
+        self._references = [f for f in plan.fields.values() if f.kind is Kind.REFERENCE and f.writable]
+        self._parted = {
+            collection.name: collection
+            for collection in plan.collections()
+            if any(part.kind is Kind.REFERENCE for part in part_fields(collection).values())
+        }
+        # 64 bits per distinct key, not the keys themselves: a million rows take some 70 MB.
+        self._seen: set[int] = set()
+
+    def process(self, uow: UnitOfWork, rows: Sequence[Row]) -> Outcome:
+        """Import rows and return what became of them."""
+        outcome = Outcome()
+        drafts = [self._drafter.draft(row) for row in rows]
+        self._look_up(uow, drafts)
+        for draft in drafts:
+            if self._matcher.names and not draft.problems:
+                self._matcher.identify(draft)
+        for batch in self._batches(drafts):
+            self._import(uow, batch, outcome)
+        return outcome
+
+    def _look_up(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
+        texts: dict[int, tuple[Any, list[str]]] = {}
+        for draft in drafts:
+            for _target, resolver, text in draft.wanted:
+                texts.setdefault(id(resolver), (resolver, []))[1].append(text)
+        for resolver, wanted in texts.values():
+            resolver.resolve(uow, wanted)
+        for draft in drafts:
+            for target, resolver, text in draft.wanted:
+                try:
+                    target.put(draft.payload, resolver.found(text))
+                except ValueError as error:
+                    draft.problems.append(Problem(target.root, text, str(error)))
+
+    def _batches(self, drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
+        """Yield the drafts in their order, in batches in which no record is meant twice."""
+        batch: list[Draft] = []
+        here: set[int] = set()
+        for draft in drafts:
+            mark = hash(draft.match) if draft.match else None
+            if mark in here:
+                yield batch
+                batch, here = [], set()
+            if mark is not None:
+                draft.repeated = mark in self._seen
+                here.add(mark)
+                self._seen.add(mark)
+            batch.append(draft)
+        yield batch
+
+    def _import(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
+        if self.spec.distinct:
+            outcome.verdicts[Verdict.SKIPPED] += sum(draft.repeated for draft in drafts)
+            drafts = [draft for draft in drafts if not draft.repeated]
+        if self._matcher.names:
+            self._matcher.find(uow, [draft for draft in drafts if not draft.problems])
+        wanted = [draft for draft in drafts if draft.problems or self._is_wanted(draft, outcome)]
+        for draft in wanted:
+            if not draft.problems:
+                self._load(draft)
+        self._resolve(uow, [draft for draft in wanted if not draft.problems])
+        sound = [draft for draft in wanted if not draft.problems]
+        self._refuse([draft for draft in wanted if draft.problems], outcome)
+        self._create(uow, [draft for draft in sound if draft.key is None], outcome)
+        self._update(uow, [draft for draft in sound if draft.key is not None], outcome)
+
+    def _is_wanted(self, draft: Draft, outcome: Outcome) -> bool:
+        if self.spec.mode == ("create" if draft.key is not None else "update"):
+            outcome.verdicts[Verdict.SKIPPED] += 1
+            return False
+        if self._matcher.names == ("id",) and draft.match and draft.key is None:
+            text = _("the id of a record that is here, or nothing for a new record")
+            draft.problems.append(Problem("id", str(draft.match[0]), text))
+        return True
+
+    def _load(self, draft: Draft) -> None:
+        draft.data, draft.extensions, errors = self._loader.load(draft.payload, partial=draft.key is not None)
+        for path, messages in errors.items():
+            draft.problems.append(self._problem(draft, path, " ".join(messages)))
+
+    def _problem(self, draft: Draft, path: str, expected: str) -> Problem:
+        found = draft.row.values.get(self._drafter.column_of(path), "")
+        return Problem(path, "" if found is None else str(found), expected)
+
+    def _resolve(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
+        """Replace the public ids in loaded data by keys; one query per type that has unknown ones."""
+        for reference in self._references:
+            name, target = attribute_of(reference), plan_of(target_of(reference))
+            asking = [draft for draft in drafts if isinstance(draft.data.get(name), UUID)]
+            keys = self._lookups.keys_of(uow, target, {draft.data[name] for draft in asking}) if asking else {}
+            for draft in asking:
+                found = keys.get(draft.data[name])
+                if found is None:
+                    text = _("the id of a %(type)s", type=target.record_type.label)
+                    draft.problems.append(self._problem(draft, reference.name, text))
+                draft.data[name] = found
+        for draft in drafts if self._parted else ():
+            try:
+                resolve_references(uow, self._parted, draft.data)
+            except InvalidInput as error:
+                draft.problems += [self._problem(draft, path, " ".join(texts)) for path, texts in error.errors.items()]
+
+    def _create(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
+        for draft in drafts:
+            for collection in self.plan.collections():
+                for part in draft.data.get(attribute_of(collection)) or ():
+                    part.pop("uid", None)
+
+        def write(some: Sequence[Draft]) -> None:
+            sides = [draft.extensions for draft in some] if any(draft.extensions for draft in some) else []
+            create_many(uow, self.plan.record_type, [draft.data for draft in some], extensions=sides)
+
+        outcome.verdicts[Verdict.CREATED] += self._written(uow, drafts, write, outcome)
+
+    def _update(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
+        keys = [draft.key for draft in drafts if draft.key is not None]
+        names = sorted({name for draft in drafts for name in draft.data})
+        sides = {e: sorted({n for d in drafts for n in d.extensions.get(e, ())}) for d in drafts for e in d.extensions}
+        stored = current_values(uow, self.plan, keys, names, sides) if keys else {}
+        differing = []
+        for draft in drafts:
+            draft.data = changes_of(self.plan, draft, stored[draft.key or 0])
+            draft.extensions = side_changes_of(draft, stored[draft.key or 0])
+            if draft.repeated and (draft.data or draft.extensions):
+                draft.problems.append(self._contradiction(draft))
+                self._refuse([draft], outcome)
+            elif draft.data or draft.extensions:
+                differing.append(draft)
+            else:
+                outcome.verdicts[Verdict.SKIPPED if draft.repeated else Verdict.UNCHANGED] += 1
+        self._matcher.refuse_unchangeable(uow, differing)
+        self._refuse([draft for draft in differing if draft.problems], outcome)
+        differing = [draft for draft in differing if not draft.problems]
+        changed: set[int] = set()
+
+        def write(some: Sequence[Draft]) -> None:
+            changes = {draft.key or 0: draft.data for draft in some}
+            given = {draft.key or 0: draft.extensions for draft in some if draft.extensions}
+            changed.update(update_many(uow, self.plan.record_type, changes, extensions=given))
+
+        written = self._written(uow, differing, write, outcome)
+        outcome.verdicts[Verdict.UPDATED] += len(changed)
+        outcome.verdicts[Verdict.UNCHANGED] += written - len(changed)
+
+    def _contradiction(self, draft: Draft) -> Problem:
+        names = {attribute_of(f): f.name for f in self.plan.fields.values()}
+        path = names.get(next(iter(draft.data), ""), next(iter(draft.extensions), ""))
+        return self._problem(draft, path, _("what an earlier row of this file says about the same record"))
+
+    def _written(self, uow: UnitOfWork, drafts: Sequence[Draft], write: Any, outcome: Outcome) -> int:
+        """Write all of the drafts that the rules allow and return how many; the others are refused."""
+        left = list(drafts)
+        while left:
+            try:
+                with _all_or_nothing(uow):
+                    write(left)
+                return len(left)
+            except InvalidInput as error:
+                left = self._without_refused(left, error, outcome)
+            except (Conflict, Forbidden):  # says of none of the rows that it is the one
+                return sum(self._written_alone(uow, draft, write, outcome) for draft in left)
+        return 0
+
+    def _without_refused(self, drafts: Sequence[Draft], error: InvalidInput, outcome: Outcome) -> list[Draft]:
+        refused: dict[int, Draft] = {}
+        for path, messages in error.errors.items():
+            number, _dot, rest = path.partition(".")
+            if not (number.isdecimal() and int(number) < len(drafts)):
+                raise error
+            draft = refused[int(number)] = drafts[int(number)]
+            draft.problems.append(self._problem(draft, rest, " ".join(messages)))
+        self._refuse(list(refused.values()), outcome)
+        return [draft for place, draft in enumerate(drafts) if place not in refused]
+
+    def _written_alone(self, uow: UnitOfWork, draft: Draft, write: Any, outcome: Outcome) -> int:
+        try:
+            with _all_or_nothing(uow):
+                write([draft])
+        except InvalidInput as error:
+            self._without_refused([draft], error, outcome)
+        except (Conflict, Forbidden) as error:
+            draft.problems.append(Problem(self._matcher.names[0] if self._matcher.names else "", "", str(error)))
+            self._refuse([draft], outcome)
+        return 0 if draft.problems else 1
+
+    def _refuse(self, drafts: Sequence[Draft], outcome: Outcome) -> None:
+        outcome.verdicts[Verdict.REFUSED] += len(drafts)
+        for draft in drafts:
+            for problem in draft.problems:
+                column = self._drafter.column_of(problem.root)
+                outcome.errors.append(
+                    RowError(self.source.name, draft.row.number, column, problem.found, problem.expected)
+                )
+
+
+def match_of(spec: SourceSpec, source: Source, plan: TypePlan) -> tuple[str, ...]:
+    """Return the fields rows are matched by: the mapping's; else the id, else the type's external key, if mapped."""
+    if spec.match:
+        return spec.match
+    columns = source.columns if spec.columns is None else tuple(column.field for column in spec.columns)
+    mapped = {*columns, *spec.constants}
+    key = plan.record_type.external_key
+    return ("id",) if "id" in mapped else key if key and set(key) <= mapped else ()
+
+
+@contextmanager
+def _all_or_nothing(uow: UnitOfWork) -> Iterator[None]:
+    """Undo rows, events and marks of the block if it raises."""
+    events, touched = list(uow.events), set(uow.touched)
+    try:
+        with uow.session.begin_nested():
+            yield
+    except BaseException:
+        uow.events[:] = events
+        uow.touched.clear()
+        uow.touched.update(touched)
+        raise

@@ -1,0 +1,205 @@
+"""Finds out how a text file is written: compression, encoding, separator, decimal sign, order of dates; with the reason.
+
+A guess that could silently change data is not made: what two readings fit is refused with both named.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TextIO
+
+from flask_babel import gettext as _
+
+from crm_kernel.errors import InvalidInput
+
+#: Bytes read at a time.
+BLOCK = 1 << 20
+#: Separators that are recognised, the likeliest first.
+SEPARATORS = (";", ",", "\t", "|")
+#: Names of separators for people.
+SEPARATOR_NAMES = {";": "semicolon", ",": "comma", "\t": "tab", "|": "bar"}
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 mark"),
+    (codecs.BOM_UTF16_LE, "utf-16", "UTF-16 mark"),
+    (codecs.BOM_UTF16_BE, "utf-16", "UTF-16 mark"),
+)
+_COMMA_NUMBER = re.compile(
+    r"[-+]?\d{1,3}(?:[\s.\u00a0\u202f']?\d{3})*,(?:\d{1,2}|\d{4,})\s*[€$£%]?\Z|[-+]?\d+,(?:\d{1,2}|\d{4,})\Z"
+)
+_POINT_NUMBER = re.compile(r"[-+]?\d{1,3}(?:[\s,\u00a0\u202f']?\d{3})*\.\d+\s*[€$£%]?\Z|[-+]?\d+\.\d+\Z")
+_DAY_OR_MONTH = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:[ T].*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A finding and what it rests on."""
+
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.reason})"
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reading, decompressed if it is gzip by its first bytes.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
+    except OSError as error:
+        raise InvalidInput({path.name: [_("cannot be read: %(reason)s.", reason=error.strerror or error)]}) from error
+
+
+def open_text(path: Path, encoding: str) -> TextIO:
+    """Open a file as text, line ends kept as they are."""
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline="")
+
+
+def detect_encoding(path: Path) -> Found:
+    """Return the encoding of a file: a mark's, UTF-8 if every byte fits, else Windows-1252. Reads the file once.
+
+    Raises:
+        InvalidInput: no text encoding fits.
+    """
+    try:
+        with open_bytes(path) as file:
+            return _encoding_of(path.name, file)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InvalidInput({path.name: [_("cannot be unpacked: %(reason)s. Is it complete?", reason=error)]}) from error
+
+
+def check_declared(path: Path, encoding: str) -> str:
+    """Return a declared encoding once it is known to exist.
+
+    Raises:
+        InvalidInput: Python knows no such text encoding.
+    """
+    try:
+        b"".decode(codecs.lookup(encoding).name)
+    except LookupError as error:
+        hint = _("encoding: found %(found)r, expected for example utf-8, utf-16 or cp1252.", found=encoding)
+        raise InvalidInput({path.name: [hint]}) from error
+    return encoding
+
+
+def detect_separator(lines: Sequence[str]) -> Found:
+    """Return the separator of a CSV file from its first lines: the one that gives every line the same several cells."""
+    best, reason = ",", "only one column"
+    widest = 1
+    for separator in SEPARATORS:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
+        width = widths[0] if widths else 1
+        steady = all(found == width for found in widths[:-1])  # the last line may be cut
+        if width > widest and (steady or best == ","):
+            best, widest, reason = separator, width, f"{width} columns in every line looked at"
+            if not steady:
+                reason = f"{width} columns in the header"
+    return Found(best, reason)
+
+
+def detect_decimal(values: Iterable[str]) -> Found | None:
+    """Return ``,`` or ``.`` as the decimal sign of the given texts, or None if none of them shows it.
+
+    Raises:
+        InvalidInput: some are written one way, some the other; the key is empty.
+    """
+    comma = point = ""
+    for value in values:
+        text = value.strip()
+        if _COMMA_NUMBER.match(text):
+            comma = comma or text
+        elif _POINT_NUMBER.match(text):
+            point = point or text
+    if comma and point:
+        message = _('numbers are written both %(a)s and %(b)s: say which with decimal = "," or ".".', a=comma, b=point)
+        raise InvalidInput({"": [message]})
+    if comma:
+        return Found(",", f"found {comma}")
+    return Found(".", f"found {point}") if point else None
+
+
+def detect_dates(values: Iterable[str]) -> Found | None:
+    """Return ``day-first`` or ``month-first`` for dates like 03/04/2026, or None if none is written so.
+
+    Raises:
+        InvalidInput: both readings fit every value, or neither does; the key is empty.
+    """
+    seen = day = month = ""
+    for value in values:
+        found = _DAY_OR_MONTH.match(value.strip())
+        if not found:
+            continue
+        seen = seen or value
+        if int(found[1]) > 12 or found[2] == ".":
+            day = day or value
+        elif int(found[3]) > 12:
+            month = month or value
+    if (day and month) or (seen and not day and not month):
+        message = _('%(found)s may be day or month first: say which with dates = "%%d/%%m/%%Y".', found=seen)
+        raise InvalidInput({"": [message]})
+    if day:
+        return Found("day-first", f"found {day}")
+    return Found("month-first", f"found {month}") if month else None
+
+
+def _encoding_of(name: str, file: IO[bytes]) -> Found:
+    start = file.read(BLOCK)
+    for mark, encoding, reason in _MARKS:
+        if start.startswith(mark):
+            return Found(encoding, reason)
+    if b"\0" in start[:1000]:
+        raise InvalidInput(
+            {name: [_('holds NUL bytes: no text, or UTF-16 without a mark (then set encoding = "utf-16-le").')]}
+        )
+    utf8, western = _Trial("utf-8"), _Trial("cp1252")
+    block = start
+    while block:
+        utf8.feed(block)
+        western.feed(block)
+        block = file.read(BLOCK)
+    if utf8.fits():
+        return Found("utf-8", "every byte fits")
+    if western.fits():
+        return Found("cp1252", utf8.problem)
+    message = _("%(wrong)s nor Windows-1252: is it a text file? Else set encoding in the mapping.", wrong=utf8.problem)
+    raise InvalidInput({name: [message]})
+
+
+class _Trial:
+    """Tries one encoding on a file, block by block."""
+
+    def __init__(self, encoding: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._line = 1
+        self.problem = ""
+
+    def feed(self, block: bytes) -> None:
+        if not self.problem:
+            self._try(block, final=False)
+        self._line += block.count(b"\n")
+
+    def fits(self) -> bool:
+        if not self.problem:
+            self._try(b"", final=True)
+        return not self.problem
+
+    def _try(self, block: bytes, *, final: bool) -> None:
+        try:
+            self._decoder.decode(block, final)
+        except UnicodeDecodeError as error:
+            line = self._line + error.object[: error.start].count(b"\n")
+            self.problem = f"line {line} has the byte 0x{error.object[error.start]:02X}, which is no UTF-8"

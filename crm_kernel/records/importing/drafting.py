@@ -1,0 +1,240 @@
+"""Turns the rows of one source into raw input for the schema: transforms, value maps, constants, references to look up.
+
+Everything that depends on the mapping and the file's columns is worked out once; a row then costs a few calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from flask_babel import gettext as _
+
+from crm_kernel.errors import InvalidInput
+from crm_kernel.records.importing.conventions import Conventions, reader_of
+from crm_kernel.records.importing.lookups import Lookups, Resolver
+from crm_kernel.records.importing.mapping import Column, Lookup, SourceSpec
+from crm_kernel.records.importing.sources import Row, Source
+from crm_kernel.records.importing.targets import Payload, Target, finish_parts, known_paths, target_of_path
+from crm_kernel.records.importing.transforms import transform_of
+from crm_kernel.records.plan import Kind, TypePlan
+
+#: Other files' columns: column of the mapping → text → value.
+ValueFiles = Mapping[str, Mapping[str, str]]
+
+
+#: Transforms after which a number or a date is written as the schema reads it.
+_NUMBERS = frozenset({"decimal_comma", "decimal_point", "whole_number", "times", "date"})
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field of a row."""
+
+    root: str
+    found: str
+    expected: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """One row on its way to become a record."""
+
+    row: Row
+    payload: Payload
+    problems: list[Problem] = field(default_factory=list)
+    #: References still to be looked up: where they go, who finds them, the text.
+    wanted: list[tuple[Target, Resolver, str]] = field(default_factory=list)
+    #: Loaded attribute → value, and extension → attribute → value.
+    data: dict[str, Any] = field(default_factory=dict)
+    extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Values of the match fields.
+    match: tuple[Any, ...] = ()
+    #: Key of the stored record it is about.
+    key: int | None = None
+    #: An earlier row of the same file was about the same record.
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    column: str
+    target: Target
+    read: Callable[[str], Any]
+    resolver: Resolver | None
+    keep_when_empty: bool
+
+
+class Drafter:
+    """Makes drafts from the rows of one source."""
+
+    def __init__(
+        self, spec: SourceSpec, source: Source, plan: TypePlan, lookups: Lookups, value_files: ValueFiles
+    ) -> None:
+        """Work out the steps.
+
+        Raises:
+            InvalidInput: a field or a column does not exist, or the file's numbers or dates can be read two ways.
+        """
+        taken: dict[str, int] = {}
+        columns = tuple(_present(spec, source, plan))
+        targets = [target_of_path(plan, column.field, taken) for column in columns]
+        conventions = Conventions.of(spec, source, zip(columns, targets, strict=True))
+        self._steps = [
+            _Step(
+                column.name,
+                target,
+                _reader(column, target, conventions, value_files),
+                lookups.resolver(target, column.lookup) if _refers(column, target) else None,
+                column.empty == "keep" or (target.field is not None and not target.field.field.allow_none),
+            )
+            for column, target in zip(columns, targets, strict=True)
+        ]
+        self._constants = [_constant(plan, name, value, spec, lookups, taken) for name, value in spec.constants.items()]
+        self._texts = [(target_of_path(plan, name, taken), _pattern(text, source)) for name, text in spec.texts.items()]
+        self._collections = tuple(found.name for found in plan.collections())
+        self._columns = {step.target.root: step.column for step in reversed(self._steps)}
+        self.detected = conventions.detected
+
+    def draft(self, row: Row) -> Draft:
+        """Return a row's draft; what cannot be read is in its problems."""
+        made = Draft(row, {})
+        for target, value, resolver in self._constants:
+            if resolver is None:
+                target.put(made.payload, value)
+            else:
+                made.wanted.append((target, resolver, value))
+        for step in self._steps:
+            self._take(step, row.values.get(step.column), made)
+        for target, pattern in self._texts:
+            target.put(made.payload, " ".join(pattern.format_map(row.values).split()) or None)
+        if self._collections:
+            finish_parts(made.payload, self._collections)
+        if row.values.get("problem") and "problem" not in self._columns.values():
+            made.problems.append(Problem("", "", str(row.values["problem"])))
+        return made
+
+    def column_of(self, path: str) -> str:
+        """Return the column that gives a field, by the path an error names; the path itself if none does."""
+        return self._columns.get(path) or self._columns.get(path.partition(".")[0]) or path
+
+    def _take(self, step: _Step, raw: Any, made: Draft) -> None:
+        try:
+            value = step.read(raw) if isinstance(raw, str) else raw
+        except ValueError as error:
+            made.problems.append(Problem(step.target.root, str(raw), str(error)))
+            return
+        if value is None or value == "":
+            if not step.keep_when_empty and not step.target.in_part:
+                step.target.put(made.payload, None)
+        elif step.resolver is not None and isinstance(value, str):
+            made.wanted.append((step.target, step.resolver, value))
+        else:
+            step.target.put(made.payload, value)
+
+
+def _present(spec: SourceSpec, source: Source, plan: TypePlan) -> Iterable[Column]:
+    if spec.columns is None:
+        known = set(known_paths(plan))
+        for name in source.columns:
+            # References come out of an export twice, as title and as id: the id is the one that is read.
+            if (
+                name not in ("version", "problem")
+                and f"{name}.id" not in source.columns
+                and _is_known(name, known, plan)
+            ):
+                yield Column(name=name, field=name)
+        return
+    for column in spec.columns:
+        if column.name in source.columns or not source.columns:  # JSON lines without a row have no columns
+            yield column
+        elif not column.optional:
+            found = ", ".join(source.columns)
+            message = _("has no column %(column)r; found: %(found)s.", column=column.name, found=found)
+            raise InvalidInput({source.name: [message]})
+
+
+def _is_known(name: str, known: set[str], plan: TypePlan) -> bool:
+    """Say whether a column named as a field is imported; what is only ever read is left out.
+
+    Raises:
+        InvalidInput: there is no such field.
+    """
+    head, _dot, rest = name.partition(".")
+    field = plan.fields.get(head)
+    if name in known or name.removesuffix(".id") in known or name == "extensions":
+        return True
+    if field is not None and (not rest or not field.writable):
+        return field.writable
+    extension = plan.extension_fields.get(head, {})
+    if rest in extension:
+        return extension[rest].writable
+    listed = ", ".join(sorted(known))
+    raise InvalidInput({name: [_("no field of %(type)s; known: %(known)s.", type=plan.record_type.name, known=listed)]})
+
+
+def _refers(column: Column, target: Target) -> bool:
+    return target.field is not None and target.field.kind is Kind.REFERENCE and not column.field.endswith(".id")
+
+
+def _pattern(text: Any, source: Source) -> str:
+    """Return a text with columns in braces, every one of which the file has.
+
+    Raises:
+        InvalidInput: it has not, or the braces are no names of columns.
+    """
+    try:
+        str(text).format_map(dict.fromkeys(source.columns, ""))
+    except (KeyError, ValueError, AttributeError, IndexError) as error:
+        found = ", ".join(source.columns)
+        message = _("texts: found %(text)r, expected columns in braces: %(found)s.", text=text, found=found)
+        raise InvalidInput({source.name: [message]}) from error
+    return str(text)
+
+
+def _constant(
+    plan: TypePlan, name: str, value: Any, spec: SourceSpec, lookups: Lookups, taken: dict[str, int]
+) -> tuple[Target, Any, Resolver | None]:
+    target = target_of_path(plan, name, taken)
+    refers = target.field is not None and target.field.kind is Kind.REFERENCE
+    resolver = lookups.resolver(target, spec.lookups.get(name, Lookup())) if refers and not _is_uuid(value) else None
+    return target, value, resolver
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        return isinstance(value, UUID) or bool(UUID(str(value)))
+    except ValueError:
+        return False
+
+
+def _reader(column: Column, target: Target, conventions: Conventions, value_files: ValueFiles) -> Callable[[str], Any]:
+    transforms = [transform_of(name) for name in column.transform]
+    values = column.values
+    others = value_files.get(column.name, {}) if column.values_from else None
+    settled = bool(column.lookup or values) or any(name.partition(":")[0] in _NUMBERS for name in column.transform)
+    convention = None if settled else reader_of(target.field, conventions)
+
+    def read(text: str) -> Any:
+        found: str | None = text.strip()
+        for transform in transforms:
+            if not found:
+                return None
+            found = transform(found)
+        if not found:
+            return None
+        if values:
+            return _mapped(values, found)
+        if others is not None:
+            found = others.get(found)
+        return convention(found) if convention and found else found
+
+    return read
+
+
+def _mapped(values: Mapping[str, Any], text: str) -> Any:
+    if text not in values:
+        raise ValueError(_("one of: %(known)s", known=", ".join(values)))
+    return values[text]

@@ -1,0 +1,108 @@
+"""What an import did, row by row in verdicts and in sum; everything here can be printed as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: Errors a result carries itself; all of them go to the reporter.
+SHOWN_ERRORS = 20
+
+
+class Verdict(StrEnum):
+    """What became of one row."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    #: The stored record says the same already.
+    UNCHANGED = "unchanged"
+    #: The mapping's mode, or ``distinct``, leaves this row out.
+    SKIPPED = "skipped"
+    #: The row is wrong; nothing of it was written.
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """Why a row was refused: where, what was found there, what was expected."""
+
+    file: str
+    #: Number of the line (of the card in a vCard file) the row starts on, from 1.
+    row: int
+    #: The file's column; the field's path where no column gives it.
+    column: str
+    found: str
+    expected: str
+
+
+#: Is called with every error, as it is found.
+Reporter = Callable[[RowError], None]
+
+
+@dataclass(slots=True)
+class SourceResult:
+    """What became of one source of a mapping."""
+
+    file: str
+    record_type: str
+    #: What was found out about the file: ``encoding``, ``separator``, ``decimal``, ``dates`` → value and reason.
+    detected: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    errors: list[RowError] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows looked at."""
+        return sum(self.verdicts.values())
+
+    def count(self, verdict: Verdict, rows: int = 1) -> None:
+        """Add rows with a verdict."""
+        self.verdicts[verdict] += rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the source's result as JSON-ready values."""
+        numbers = {verdict.value: number for verdict, number in self.verdicts.items()}
+        return {
+            "file": self.file,
+            "record_type": self.record_type,
+            "rows": self.rows,
+            **numbers,
+            "detected": self.detected,
+            "errors": [asdict(error) for error in self.errors],
+        }
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What an import did, or would do."""
+
+    #: The request id of every transaction of the run: names its audit rows and its bulk events.
+    run_id: str
+    mapping: str
+    mode: str
+    sources: list[SourceResult] = field(default_factory=list)
+    #: Why the run stopped before its end; what was counted until then is committed unless the mode says otherwise.
+    failure: str | None = None
+
+    def total(self, verdict: Verdict) -> int:
+        """Return the number of rows with a verdict in all sources."""
+        return sum(source.verdicts[verdict] for source in self.sources)
+
+    @property
+    def refused(self) -> int:
+        """Number of refused rows."""
+        return self.total(Verdict.REFUSED)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON-ready values."""
+        numbers = {verdict.value: self.total(verdict) for verdict in Verdict}
+        return {
+            "run_id": self.run_id,
+            "mapping": self.mapping,
+            "mode": self.mode,
+            "failure": self.failure,
+            **numbers,
+            "sources": [source.to_json() for source in self.sources],
+        }

@@ -1,0 +1,157 @@
+"""Suggests a mapping for a file from the names of its columns: a start to be corrected by hand, printed as TOML."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from flask_babel import force_locale
+from flask_babel import gettext as _
+
+from crm_kernel.errors import InvalidInput
+from crm_kernel.records.fields import Choice
+from crm_kernel.records.importing.sources import Source, open_source
+from crm_kernel.records.importing.targets import discriminator, known_paths, part_fields
+from crm_kernel.records.plan import Kind, TypePlan, plan_of, record_type, record_types
+from crm_kernel.text import tokens
+
+#: How alike two names must be, from 0 to 1.
+ALIKE = 0.84
+#: Words other programs use for our fields, folded.
+_SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "display_name": (
+        "name",
+        "nom complet",
+        "full name",
+        "account",
+        "account name",
+        "company",
+        "societe",
+        "raison sociale",
+    ),
+    "given_name": ("first name", "firstname", "prenom", "vorname"),
+    "family_name": ("last name", "lastname", "surname", "nom", "nom de famille", "nachname"),
+    "contact_points.email": ("email", "e mail", "mail", "email address", "courriel", "adresse e mail"),
+    "contact_points.phone": ("phone", "telephone", "tel", "phone number", "numero de telephone", "business phone"),
+    "contact_points.mobile": ("mobile", "cell", "cell phone", "portable", "mobile phone", "gsm"),
+    "contact_points.web": ("url", "web", "homepage", "site web"),
+    "addresses.street": ("street", "address", "adresse", "rue"),
+    "addresses.postal_code": ("zip", "zip code", "postcode", "code postal", "cp", "plz"),
+    "addresses.city": ("city", "town", "ville"),
+    "addresses.country_code": ("country", "country code", "pays"),
+    "external_ref": ("external id", "reference", "ref", "key", "code"),
+    "amount": ("value", "close value", "montant", "valeur"),
+    "unit_price": ("price", "sales price", "prix"),
+    "sku": ("product code", "article", "reference produit"),
+    "employees": ("headcount", "effectif", "salaries"),
+    "annual_revenue": ("revenue", "turnover", "chiffre d affaires", "ca"),
+    "birth_date": ("birthday", "date of birth", "date de naissance"),
+    "owner": ("sales agent", "rep", "commercial", "vendeur"),
+}
+
+
+def suggested_mapping(file: Path, name: str | None = None) -> str:
+    """Return a mapping for a file as TOML.
+
+    Args:
+        name: the record type; the one most of the columns fit if not given.
+
+    Raises:
+        InvalidInput: the file is broken, or its columns fit no record type.
+    """
+    source = open_source(file)
+    plan = plan_of(record_type(name)) if name else _likeliest(source)
+    return "\n".join(_lines(source, plan, suggested_fields(source.columns, plan)))
+
+
+def suggested_fields(columns: tuple[str, ...], plan: TypePlan) -> dict[str, str]:
+    """Return column → field path for the columns that are understood; no field twice."""
+    names = _names_of(plan)
+    found: dict[str, str] = {}
+    for exact in (True, False):
+        for column in columns:
+            word = " ".join(tokens(column))
+            path = names.get(word) if exact else _nearest(word, names)
+            if column not in found and path is not None and path not in found.values():
+                found[column] = path
+    _tell_names_apart(found)
+    return {column: found[column] for column in columns if column in found}
+
+
+def _tell_names_apart(found: dict[str, str]) -> None:
+    """Read a column called name or nom as the family name where another one holds the given name."""
+    paths = set(found.values())
+    if "given_name" in paths and "family_name" not in paths:
+        for column, path in found.items():
+            if path == "display_name" and tokens(column) in (["nom"], ["name"]):
+                found[column] = "family_name"
+
+
+def _likeliest(source: Source) -> TypePlan:
+    plans = [plan_of(found) for found in record_types().values() if "create" in found.verbs]
+    scores = [(len(suggested_fields(source.columns, plan)), plan) for plan in plans]
+    best = max((score for score, _plan in scores), default=0)
+    if not best:
+        message = _("no column is understood: say which records these are with --record.")
+        raise InvalidInput({source.name: [message]})
+    return next(plan for score, plan in scores if score == best)
+
+
+def _names_of(plan: TypePlan) -> dict[str, str]:
+    """Return folded name → field path: the path itself, its labels in English and French, and known synonyms."""
+    found: dict[str, str] = {}
+    for path in known_paths(plan):
+        for word in (path, *_labels(plan, path), *_SYNONYMS.get(path, ())):
+            found.setdefault(" ".join(tokens(word)), path)
+    return found
+
+
+def _labels(plan: TypePlan, path: str) -> Iterator[str]:
+    head, _dot, rest = path.partition(".")
+    field = plan.fields.get(head) if not rest else plan.extension_fields.get(head, {}).get(rest)
+    if rest and field is None and head in plan.fields:
+        told = discriminator(part_fields(plan.fields[head]))
+        choices = told.field.choices if told is not None and isinstance(told.field, Choice) else {}
+        label = choices.get(rest)
+    else:
+        label = field.label if field is not None else None
+    if label is not None:
+        for language in ("en", "fr"):
+            with force_locale(language):
+                yield str(label)
+
+
+def _nearest(word: str, names: Mapping[str, str]) -> str | None:
+    near = difflib.get_close_matches(word, names, 1, ALIKE)
+    return names[near[0]] if near else None
+
+
+def _lines(source: Source, plan: TypePlan, fields: Mapping[str, str]) -> Iterator[str]:
+    yield "# Suggested from the names of the columns: correct it, then try it with --dry-run."
+    yield "[[source]]"
+    yield f"file = {_text(source.name)}"
+    yield f"record_type = {_text(plan.record_type.name)}"
+    key = [name for name in plan.record_type.external_key if name in fields.values()]
+    yield f"match = {json.dumps(key)}" if key else '# match = ["…"]  # without it every run creates the rows anew'
+    for what, how in source.detected.items():
+        yield f"# {what}: {' '.join(how.split())}"
+    yield ""
+    yield "[source.columns]"
+    for column in source.columns:
+        path = fields.get(column)
+        line = f"{_text(column)} = {_value(plan, path)}" if path else f'# {_text(column)} = ""'
+        yield line
+    yield ""
+
+
+def _value(plan: TypePlan, path: str) -> str:
+    field = plan.fields.get(path)
+    if field is not None and field.kind is Kind.REFERENCE:
+        return f'{{ field = {_text(path)}, lookup = {{ missing = "error" }} }}'
+    return _text(path)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)

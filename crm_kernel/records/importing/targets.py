@@ -1,0 +1,162 @@
+"""Where in a record a column's value goes: ``display_name``, ``id``, ``bank.iban``, ``contact_points.email``.
+
+The grammar of field paths in mappings and of the headers ``crm export`` writes; resolved against a record type once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask_babel import gettext as _
+
+from crm_kernel.errors import InvalidInput
+from crm_kernel.records.fields import Choice, Collection
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place in the raw input of a record."""
+
+    path: str
+    #: The schema field; None for ``id``.
+    field: FieldPlan | None
+    #: Puts a value into a payload.
+    put: Callable[[Payload, Any], None]
+    #: Field path under which the schema reports errors of this place, without the numbers of parts.
+    root: str
+    #: Whether it is part of a collection: an empty value then makes no part.
+    in_part: bool = False
+
+
+def target_of_path(plan: TypePlan, path: str, taken: dict[str, int]) -> Target:
+    """Return the target a path names.
+
+    Args:
+        taken: part paths given out so far; the same part attribute named again starts a further part.
+
+    Raises:
+        InvalidInput: the record type has no such field, or it is never written; the known ones are listed.
+    """
+    head, _dot, rest = path.partition(".")
+    if path in ("id", "extensions"):
+        return Target(path, None, _putter(path), path)
+    if head == "extensions":
+        head, _dot, rest = rest.partition(".")
+    if rest and head in plan.extension_fields:
+        return _extension_target(plan, path, head, rest)
+    field = plan.fields.get(head)
+    if field is not None and field.writable and field.kind is Kind.COLLECTION:
+        return _part_target(field, path, rest, taken) if rest else _whole_collection(field, path)
+    if field is None or not field.writable or (rest and (rest, field.kind) != ("id", Kind.REFERENCE)):
+        raise _unknown(plan, path)
+    return Target(path, field, _putter(head), head)
+
+
+def known_paths(plan: TypePlan) -> list[str]:
+    """Return the field paths of a record type that can be imported, in schema order."""
+    found = ["id"]
+    for name, field in plan.fields.items():
+        if field.writable:
+            found += _part_paths(field) if field.kind is Kind.COLLECTION else [name]
+    for extension, fields in plan.extension_fields.items():
+        found += [f"{extension}.{name}" for name, field in fields.items() if field.writable]
+    return found
+
+
+def discriminator(fields: Mapping[str, FieldPlan]) -> FieldPlan | None:
+    """Return the part field that tells parts apart (``channel``, ``purpose``, ``type``): the first choice."""
+    return next((field for field in fields.values() if isinstance(field.field, Choice) and field.writable), None)
+
+
+def part_fields(field: FieldPlan) -> dict[str, FieldPlan]:
+    """Return the fields of a collection's parts."""
+    collection = cast(Collection, field.field)
+    return field_plans(collection.part_schema, collection.model)
+
+
+def _putter(name: str) -> Callable[[Payload, Any], None]:
+    def put(payload: Payload, value: Any) -> None:
+        payload[name] = value
+
+    return put
+
+
+def _extension_target(plan: TypePlan, path: str, extension: str, name: str) -> Target:
+    field = plan.extension_fields[extension].get(name)
+    if field is None or not field.writable:
+        raise _unknown(plan, path)
+
+    def put(payload: Payload, value: Any) -> None:
+        payload.setdefault("extensions", {}).setdefault(extension, {})[name] = value
+
+    return Target(path, field, put, f"extensions.{extension}.{name}")
+
+
+def _whole_collection(field: FieldPlan, path: str) -> Target:
+    """Return the target of a list of parts, as JSON lines hold it; what is only ever read is left out of them."""
+    writable = {name for name, part in part_fields(field).items() if part.writable} | {"id"}
+
+    def put(payload: Payload, value: Any) -> None:
+        whole = isinstance(value, list) and all(isinstance(part, dict) for part in value)
+        kept = [{n: v for n, v in part.items() if n in writable} for part in value] if whole else value
+        payload[field.name] = kept
+
+    return Target(path, field, put, field.name)
+
+
+def _part_target(field: FieldPlan, path: str, rest: str, taken: dict[str, int]) -> Target:
+    fields = part_fields(field)
+    told = discriminator(fields)
+    kind, _dot, attribute = rest.partition(".")
+    fixed: dict[str, Any] = {}
+    if told is not None and kind in told.field.choices:  # type: ignore[attr-defined]
+        fixed = {told.name: kind}
+        attribute = attribute or "value"
+    else:
+        kind, attribute = "", rest
+    if attribute not in fields or not fields[attribute].writable:
+        known = ", ".join(_part_paths(field))
+        raise InvalidInput({path: [_("unknown part; known: %(known)s.", known=known)]})
+    number = taken[path] = taken.get(path, -1) + 1
+    group = (kind, number)
+
+    def put(payload: Payload, value: Any) -> None:
+        parts = payload.setdefault(field.name, [])
+        part = next((part for part in parts if part.get(_GROUP) == group), None)
+        if part is None:
+            part = {_GROUP: group, **fixed}
+            parts.append(part)
+        part[attribute] = value
+
+    return Target(path, fields[attribute], put, field.name, in_part=True)
+
+
+#: Marks, while a payload is made, which columns share a part; taken out by ``finish_parts``.
+_GROUP = "__group"
+
+
+def finish_parts(payload: Payload, collections: tuple[str, ...]) -> None:
+    """Take the marks out of a payload's parts once all its columns are put."""
+    for name in collections:
+        for part in payload.get(name) or ():
+            if isinstance(part, dict):
+                part.pop(_GROUP, None)
+
+
+def _part_paths(field: FieldPlan) -> list[str]:
+    fields = part_fields(field)
+    told = discriminator(fields)
+    if told is not None and "value" in fields:
+        return [f"{field.name}.{kind}" for kind in told.field.choices]  # type: ignore[attr-defined]
+    return [f"{field.name}.{name}" for name, part in fields.items() if part.writable]
+
+
+def _unknown(plan: TypePlan, path: str) -> InvalidInput:
+    known = ", ".join(known_paths(plan))
+    name = plan.record_type.name
+    return InvalidInput({path: [_("%(type)s has no such field to import; known: %(known)s.", type=name, known=known)]})

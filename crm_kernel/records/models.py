@@ -1,0 +1,60 @@
+"""The table every record's words are found in: one row per searchable record, folded and tokenised in Python.
+
+Folding in Python makes both databases find the same rows; their own tokenisers split and fold differently
+(docs/explanation/adr/0006). SQLite searches an FTS5 index kept by triggers, PostgreSQL a generated tsvector.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_kernel.database import Model
+
+
+class SearchEntry(Model):
+    """The words of one record: ``title`` weighs more than ``body``; both are folded tokens separated by spaces."""
+
+    __tablename__ = "search_entry"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    record_type: Mapped[str] = mapped_column(sa.String(80))
+    record_id: Mapped[int]
+    title: Mapped[str] = mapped_column(sa.Text, default="")
+    body: Mapped[str] = mapped_column(sa.Text, default="")
+
+    __table_args__ = (sa.UniqueConstraint("record_type", "record_id"),)
+
+
+#: Statements that make the full-text index, by dialect; migrations and ``create_all`` run them.
+INDEX_DDL: dict[str, tuple[str, ...]] = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE search_entry_fts USING fts5(title, body, content='search_entry', content_rowid='id', "
+        "tokenize='unicode61 remove_diacritics 0', prefix='2 3')",
+        "CREATE TRIGGER search_entry_ai AFTER INSERT ON search_entry BEGIN "
+        "INSERT INTO search_entry_fts(rowid, title, body) VALUES (new.id, new.title, new.body); END",
+        "CREATE TRIGGER search_entry_ad AFTER DELETE ON search_entry BEGIN "
+        "INSERT INTO search_entry_fts(search_entry_fts, rowid, title, body) "
+        "VALUES ('delete', old.id, old.title, old.body); END",
+        "CREATE TRIGGER search_entry_au AFTER UPDATE ON search_entry BEGIN "
+        "INSERT INTO search_entry_fts(search_entry_fts, rowid, title, body) "
+        "VALUES ('delete', old.id, old.title, old.body); "
+        "INSERT INTO search_entry_fts(rowid, title, body) VALUES (new.id, new.title, new.body); END",
+    ),
+    "postgresql": (
+        "CREATE INDEX ix_search_entry_words ON search_entry USING gin ("
+        "(setweight(to_tsvector('simple', title), 'A') || setweight(to_tsvector('simple', body), 'B')))",
+    ),
+}
+
+
+@sa.event.listens_for(SearchEntry.__table__, "after_create")
+def _make_index(_table: object, connection: sa.Connection, **_: object) -> None:
+    for statement in INDEX_DDL[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
+
+
+@sa.event.listens_for(SearchEntry.__table__, "after_drop")
+def _drop_index(_table: object, connection: sa.Connection, **_: object) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("DROP TABLE IF EXISTS search_entry_fts")

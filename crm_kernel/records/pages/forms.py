@@ -1,0 +1,306 @@
+"""Forms from schemas: fields with their widgets and values, the submitted text back to a payload, errors to fields."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo
+
+from babel.numbers import NumberFormatError, parse_decimal
+from flask import current_app, url_for
+from flask_babel import get_locale, get_timezone
+from flask_babel import gettext as _
+from marshmallow import Schema, missing
+
+from crm_kernel.records import fields
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
+
+#: Currencies offered first; any other that a record has is added to the list.
+CURRENCIES = ("EUR", "USD", "GBP", "CHF", "CAD", "JPY", "AUD", "SEK", "NOK", "DKK", "PLN", "CZK")
+
+_WIDGETS: Mapping[Kind, str] = {Kind.COLLECTION: "subform", Kind.JSON: "hidden"}
+_PART = re.compile(r"(?P<name>[a-z_]+)-(?P<index>\d+)-(?P<field>[a-z_]+)\Z")
+
+
+def form_of(
+    plan: TypePlan, item: Mapping[str, Any], errors: Mapping[str, list[str]] | None = None, *, partial: bool = False
+) -> dict[str, Any]:
+    """Return the form component's description of a record type's form.
+
+    Args:
+        item: values as ``read_one`` gives them, or as ``payload_of`` read them from a refused submission.
+        errors: path → messages; those that fit no shown field stand above the form.
+        partial: the record exists: its version is sent along.
+    """
+    left = {path: " ".join(messages) for path, messages in (errors or {}).items()}
+    sections: list[dict[str, Any]] = [
+        {
+            "title": section.title,
+            "fields": [],
+            "subforms": [],
+            "columns": 2,
+            "names": section.fields,
+            "when": section.when,
+        }
+        for section in plan.record_type.form
+    ]
+    for section in sections:
+        _fill(section, plan.fields, item, left, "")
+    for extension in plan.extensions:
+        if extension.form:
+            values = (item.get("extensions") or {}).get(extension.name) or {}
+            section = {"title": extension.label, "fields": [], "subforms": [], "columns": 2, "names": extension.form}
+            _fill(section, plan.extension_fields[extension.name], values, left, f"extensions.{extension.name}.")
+            sections.append(section)
+    split = [part for section in sections for part in _split(section)]
+    return {
+        "sections": split,
+        "version": item.get("version") if partial else None,
+        "message": " ".join(left.values()) or None,
+    }
+
+
+def schema_form(
+    schema: type[Schema], values: Mapping[str, Any], errors: Mapping[str, list[str]] | None = None
+) -> dict[str, Any]:
+    """Return the description of a small form over a schema alone: an action's dialog."""
+    left = {path: " ".join(messages) for path, messages in (errors or {}).items()}
+    plans = field_plans(schema, object)
+    section: dict[str, Any] = {"title": None, "fields": [], "subforms": [], "columns": 1, "names": tuple(plans)}
+    _fill(section, plans, values, left, "")
+    return {"sections": [section], "message": " ".join(left.values()) or None}
+
+
+def payload_of(plan: TypePlan, form: MultiDict[str, str]) -> dict[str, Any]:
+    """Return the submitted form as a payload for the record's services; what was not sent stays as it is."""
+    names = [name for section in plan.record_type.form for name in section.fields]
+    payload = _payload(plan.fields, names, form, "")
+    extensions = {}
+    for extension in plan.extensions:
+        values = _payload(plan.extension_fields[extension.name], extension.form, form, f"extensions.{extension.name}.")
+        if values:
+            extensions[extension.name] = values
+    return payload | ({"extensions": extensions} if extensions else {})
+
+
+def without_blank_extensions(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a payload for a new record without the extensions nobody filled in: no side row without a value."""
+    given = payload.get("extensions") or {}
+    filled = {name: v for name, v in given.items() if any(value not in (None, "", False) for value in v.values())}
+    rest = {name: value for name, value in payload.items() if name != "extensions"}
+    return rest | ({"extensions": filled} if filled else {})
+
+
+def schema_payload(schema: type[Schema], form: MultiDict[str, str]) -> dict[str, Any]:
+    """Return the submitted form of an action as the payload of its schema; empty optional fields are left out."""
+    plans = field_plans(schema, object)
+    found = _payload(plans, tuple(plans), form, "")
+    return {name: value for name, value in found.items() if value is not None or plans[name].field.required}
+
+
+def _fill(
+    section: dict[str, Any],
+    plans: Mapping[str, FieldPlan],
+    item: Mapping[str, Any],
+    errors: dict[str, str],
+    prefix: str,
+) -> None:
+    currencies = _money_currencies(plans)
+    for name in section.pop("names"):
+        field = plans[name]
+        if not field.writable or name in currencies:
+            continue
+        if field.kind is Kind.COLLECTION:
+            section["subforms"].append(_subform(field, item.get(name) or [], errors, prefix))
+        else:
+            section["fields"].append(_control(field, item, errors, prefix, prefix + name))
+
+
+def _split(section: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    subforms = section.pop("subforms")
+    if section["fields"]:
+        yield section
+    for subform in subforms:
+        yield {"title": subform.pop("title"), "fields": [], "subform": subform, "when": section.get("when")}
+
+
+def _control(
+    field: FieldPlan, item: Mapping[str, Any], errors: dict[str, str], prefix: str, name: str
+) -> dict[str, Any]:
+    value = item.get(field.name)
+    if value is None and not field.field.required and field.field.load_default is not missing and "id" not in item:
+        value = field.field.load_default() if callable(field.field.load_default) else field.field.load_default
+    control: dict[str, Any] = {
+        "name": name,
+        "label": field.label,
+        "kind": field.field.metadata.get("widget") or _WIDGETS.get(field.kind, field.kind.value),
+        "value": _control_value(field, value),
+        "required": field.field.required,
+        "help": field.field.metadata.get("help"),
+        "error": errors.pop(name, None),
+        "wide": field.field.metadata.get("widget") == "textarea",
+        "autocomplete": field.field.metadata.get("autocomplete"),
+    }
+    if isinstance(value, Mapping) and value.get("id") is None:
+        # What the user may not see cannot be sent back: another name keeps the form from clearing it.
+        control |= {"kind": "text", "name": f"{name}.hidden", "value": _("(hidden)"), "readonly": True}
+    elif field.kind is Kind.REFERENCE:
+        control |= _reference(field, value)
+    elif field.kind is Kind.CHOICE:
+        choices = cast(fields.Choice, field.field).choices
+        control["choices"] = [{"value": key, "label": label} for key, label in choices.items()]
+        if not field.field.required:
+            control["choices"].insert(0, {"value": "", "label": "–"})
+    elif field.kind is Kind.MONEY:
+        control |= _money(field, item, prefix, errors)
+    elif field.kind is Kind.DATETIME:
+        control["kind"] = "datetime"
+    return control
+
+
+def _control_value(field: FieldPlan, value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return value.astimezone(cast(dt.tzinfo, get_timezone())).strftime("%Y-%m-%dT%H:%M")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}" if field.kind is not Kind.MONEY else _amount_text(value)
+    if field.kind is Kind.REFERENCE:
+        return value.get("id") if isinstance(value, Mapping) else value
+    return value
+
+
+def _amount_text(value: Decimal) -> str:
+    text = f"{value:.4f}".rstrip("0")
+    whole, _dot, decimals = text.partition(".")
+    return f"{whole}.{decimals:0<2}" if decimals else whole
+
+
+def _reference(field: FieldPlan, value: Any) -> dict[str, Any]:
+    target = target_of(field)
+    return {
+        "text": value.get("title") if isinstance(value, Mapping) else value,
+        "placeholder": _("Type to search"),
+        "autocomplete_url": url_for(f"{target.endpoint}_suggest"),
+    }
+
+
+def _money(field: FieldPlan, item: Mapping[str, Any], prefix: str, errors: dict[str, str]) -> dict[str, Any]:
+    from crm_kernel._internal.runtime import runtime_of
+
+    name = cast(fields.Money, field.field).currency
+    base = runtime_of(current_app).config.base_currency
+    current = item.get(name) or base
+    found = {"currency": current, "currency_name": prefix + name}
+    if prefix + name in errors:
+        found["error"] = errors.pop(prefix + name)
+    return found | {"currencies": list(dict.fromkeys((base, current, *CURRENCIES)))}
+
+
+def _money_currencies(plans: Mapping[str, FieldPlan]) -> set[str]:
+    return {cast(fields.Money, p.field).currency for p in plans.values() if p.kind is Kind.MONEY and p.writable}
+
+
+def _subform(field: FieldPlan, parts: list[Any], errors: dict[str, str], prefix: str) -> dict[str, Any]:
+    collection = cast(fields.Collection, field.field)
+    plans = {n: p for n, p in field_plans(collection.part_schema, collection.model).items() if p.writable}
+
+    def row(part: Mapping[str, Any], index: str) -> list[dict[str, Any]]:
+        path = f"{prefix}{field.name}.{index}."
+        row_errors = {key.removeprefix(path): errors.pop(key) for key in list(errors) if key.startswith(path)}
+        controls = [_control(plan, part, row_errors, "", plan.name) for plan in plans.values()]
+        for control in controls:
+            control["name"] = f"{prefix}{field.name}-{index}-{control['name']}"
+        hidden = {"name": f"{prefix}{field.name}-{index}-id", "kind": "hidden", "value": part.get("id"), "label": ""}
+        return [hidden, *controls] if part.get("id") else controls
+
+    return {
+        "title": field.label,
+        "name": prefix + field.name,
+        "rows": [row(part, str(index)) for index, part in enumerate(parts)],
+        "blank": row({}, "__index__"),
+        "add_label": field.field.metadata.get("add_label") or _("Add"),
+        "item_label": field.label,
+    }
+
+
+def _payload(
+    plans: Mapping[str, FieldPlan], names: Iterable[str], form: MultiDict[str, str], prefix: str
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    currencies = _money_currencies(plans)
+    for name in names:
+        field = plans[name]
+        if not field.writable or name in currencies:
+            continue
+        if field.kind is Kind.COLLECTION:
+            if any(key == prefix + name or key.startswith(f"{prefix}{name}-") for key in form):
+                found[name] = _parts(field, form, prefix)
+            continue
+        if prefix + name not in form:
+            continue  # a section that does not concern this record is not sent: what it holds stays
+        # A check box sends an empty value before its own, so that "off" differs from "not on this form".
+        found[name] = _submitted(field, form.getlist(prefix + name)[-1])
+        if field.kind is Kind.MONEY:
+            currency = cast(fields.Money, field.field).currency
+            found[currency] = form.get(prefix + currency) or missing
+    return {name: value for name, value in found.items() if value is not missing}
+
+
+def _submitted(field: FieldPlan, text: str | None) -> Any:
+    if field.kind is Kind.BOOLEAN:
+        return bool(text)
+    text = (text or "").strip()
+    if text == "":
+        if field.field.allow_none or field.field.required:
+            return None
+        return "" if field.kind in (Kind.TEXT, Kind.EMAIL, Kind.URL) else missing
+    if field.kind in (Kind.NUMBER, Kind.MONEY):
+        return _number(text)
+    if field.kind is Kind.DATETIME:
+        return _aware(text)
+    return text
+
+
+def _number(text: str) -> str:
+    compact = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "")
+    if re.fullmatch(r"-?\d+(\.\d+)?", compact):
+        return compact
+    try:
+        return str(parse_decimal(compact, locale=get_locale(), strict=True))
+    except NumberFormatError:
+        return text  # the schema names what is wrong with it
+
+
+def _aware(text: str) -> str:
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    zone = get_timezone() or ZoneInfo("UTC")
+    return (found if found.tzinfo else found.replace(tzinfo=cast(dt.tzinfo, zone))).isoformat()
+
+
+def _parts(field: FieldPlan, form: MultiDict[str, str], prefix: str) -> list[dict[str, Any]]:
+    collection = cast(fields.Collection, field.field)
+    plans = {n: p for n, p in field_plans(collection.part_schema, collection.model).items() if p.writable}
+    rows: dict[int, dict[str, str]] = {}
+    for key, values in form.lists():
+        match = _PART.match(key.removeprefix(prefix))
+        if match and match["name"] == field.name:
+            rows.setdefault(int(match["index"]), {})[match["field"]] = values[-1]
+    parts = []
+    for _index, row in sorted(rows.items()):
+        part = {name: _submitted(plan, row.get(name)) for name, plan in plans.items()}
+        if row.get("id"):
+            part["id"] = row["id"]
+        typed = [n for n, p in plans.items() if p.kind not in (Kind.CHOICE, Kind.BOOLEAN) and part[n]]
+        if typed or row.get("id"):
+            parts.append({name: value for name, value in part.items() if value is not missing})
+    return parts

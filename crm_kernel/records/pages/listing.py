@@ -1,0 +1,216 @@
+"""The list page of a record type: the address is its state; five queries at most, one more per extension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from crm_kernel.access.policy import visible
+from crm_kernel.records import fields
+from crm_kernel.records.filters import OPERATORS, Condition, filterable
+from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
+from crm_kernel.records.paging import sortable
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of, title_column
+from crm_kernel.records.reading import Count, ListQuery, count_of, page_of
+from crm_kernel.records.record_type import RecordType
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+Arguments = Sequence[tuple[str, str]]
+
+#: Kinds that are filtered with another kind's control.
+_FILTER_KINDS: Mapping[Kind, str] = {Kind.EMAIL: "text", Kind.URL: "text", Kind.MONEY: "number"}
+
+
+def list_context(uow: UnitOfWork, record_type: RecordType, query: ListQuery, arguments: Arguments) -> dict[str, Any]:
+    """Return the template's context for one page of a list."""
+    plan = plan_of(record_type)
+    page, count = page_of(uow, record_type, query), count_of(uow, record_type, query)
+    return {
+        "columns": _columns(plan, query, arguments),
+        "rows": [_row(plan, item) for item in page.items],
+        "filters": filter_fields(uow, plan, query),
+        "chips": chips(uow, plan, query, arguments),
+        "clear_url": address(record_type, [pair for pair in arguments if pair[0] in ("sort", "view")]),
+        "keep": {key: value for key, value in arguments if key in ("sort", "view")},
+        "text": query.text,
+        "next_url": address(record_type, replaced(arguments, cursor=page.next_cursor)) if page.next_cursor else None,
+        "first_url": address(record_type, replaced(arguments, cursor=None)) if query.cursor else None,
+        "count_text": count_text(count),
+        "filtered": bool(query.conditions or query.text),
+    }
+
+
+def address(record_type: RecordType, arguments: Arguments) -> str:
+    """Return the list's address with these arguments, in order."""
+    base = url_for(f"{record_type.endpoint}_list")
+    return f"{base}?{urlencode(list(arguments))}" if arguments else base
+
+
+def replaced(arguments: Arguments, **changes: str | None) -> list[tuple[str, str]]:
+    """Return the arguments with some replaced, or removed by None; any change but of the cursor starts at page one."""
+    kept = [pair for pair in arguments if pair[0] not in changes and pair[0] != "cursor"]
+    return kept + [(name, value) for name, value in changes.items() if value is not None]
+
+
+def count_text(count: Count) -> str:
+    """Return how many records a list has, as people read it."""
+    if count.exact:
+        return cast(str, ngettext("%(num)s record", "%(num)s records", count.number))
+    return str(_("More than %(number)s records", number=plain_text(count.number)))
+
+
+def folded_operators(arguments: Arguments) -> list[tuple[str, str]] | None:
+    """Return the canonical arguments of a submitted filter form (``amount.op=gte&amount=5`` → ``amount__gte=5``).
+
+    None if they are canonical already. Several values of a choice become one ``in``.
+    """
+    operators = {key.removesuffix(".op"): value for key, value in arguments if key.endswith(".op")}
+    values: dict[str, list[str]] = {}
+    for key, value in arguments:
+        if not key.endswith(".op") and value != "":
+            values.setdefault(key, []).append(value)
+    if not operators and all(len(found) == 1 for found in values.values()) and len(values) == len(arguments):
+        return None
+    folded = []
+    for name, found in values.items():
+        operator = operators.get(name, "eq")
+        operator = "in" if len(found) > 1 else operator
+        folded.append((name if operator == "eq" else f"{name}__{operator}", ",".join(found)))
+    return folded
+
+
+def filter_fields(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[dict[str, Any]]:
+    """Return the filter bar's description of every filterable field, with what is set now."""
+    active = {condition.field: condition for condition in query.conditions}
+    return [
+        _filter_field(name, field, active.get(name), pinned=number < 2 and field.kind in (Kind.CHOICE, Kind.REFERENCE))
+        for number, (name, field) in enumerate(filterable(plan).items())
+        if field.kind is not Kind.COLLECTION and _offered(uow, field)
+    ]
+
+
+def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
+    """Return the active filters as removable chips; referenced records' titles cost one query per reference."""
+    return [
+        {
+            "label": filterable(plan)[condition.field].label,
+            "text": f"{operator_label(condition.operator)} {_value_text(uow, filterable(plan)[condition.field], condition)}",
+            "remove_url": address(plan.record_type, replaced(arguments, **{condition.parameter: None})),
+        }
+        for condition in query.conditions
+    ]
+
+
+def operator_label(operator: str) -> str:
+    """Return an operator in words."""
+    labels: Mapping[str, str] = {
+        "eq": _("is"),
+        "ne": _("is not"),
+        "in": _("is one of"),
+        "contains": _("contains"),
+        "startswith": _("starts with"),
+        "lt": _("below"),
+        "lte": _("at most"),
+        "gt": _("above"),
+        "gte": _("at least"),
+        "empty": _("is empty"),
+    }
+    return labels[operator]
+
+
+def _columns(plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
+    columns = []
+    for name in plan.record_type.columns:
+        field = plan.fields[name]
+        key = field.field.metadata.get("sort_by", name)
+        mine = query.order.field.name == key
+        direction = ("desc" if query.order.descending else "asc") if mine else None
+        columns.append(
+            {
+                "name": name,
+                "label": field.label,
+                "kind": cell_kind(field),
+                "sortable": key in sortable(plan),
+                "sort_url": address(
+                    plan.record_type, replaced(arguments, sort=f"-{key}" if direction == "asc" else key)
+                ),
+                "direction": direction,
+                "primary": name == plan.record_type.title,
+            }
+        )
+    for extension in plan.extensions:
+        own = plan.extension_fields[extension.name]
+        columns += [
+            {"name": f"{extension.name}.{n}", "label": own[n].label, "kind": cell_kind(own[n])}
+            for n in extension.columns
+        ]
+    return columns
+
+
+def _row(plan: TypePlan, item: Mapping[str, Any]) -> dict[str, Any]:
+    cells = {name: cell_of(plan.fields[name], item) for name in plan.record_type.columns}
+    for extension in plan.extensions:
+        own, values = plan.extension_fields[extension.name], (item.get("extensions") or {}).get(extension.name) or {}
+        cells |= {f"{extension.name}.{name}": cell_of(own[name], values) for name in extension.columns}
+    return {
+        "id": item["id"],
+        "url": record_url(plan.record_type, item["id"]),
+        "label": title_of(plan, item),
+        "cells": cells,
+    }
+
+
+def _offered(uow: UnitOfWork, field: FieldPlan) -> bool:
+    """Say whether a filter can be used: one on records the actor may not read could only be guessed at."""
+    return field.kind is not Kind.REFERENCE or uow.actor.may(target_of(field).permission("read"))
+
+
+def _filter_field(name: str, field: FieldPlan, active: Condition | None, *, pinned: bool) -> dict[str, Any]:
+    operators = [op for op in OPERATORS[field.kind] if op != "in" or field.kind is Kind.CHOICE]
+    if field.kind in (Kind.CHOICE, Kind.BOOLEAN, Kind.REFERENCE):
+        operators = ["eq"]
+    found: dict[str, Any] = {
+        "name": name,
+        "label": field.label,
+        "kind": _FILTER_KINDS.get(field.kind, field.kind.value),
+        "pinned": pinned,
+        "operators": [{"value": op, "label": operator_label(op)} for op in operators if op != "empty"],
+        "operator": active.operator if active else None,
+        "value": active.value if active else None,
+    }
+    if field.kind is Kind.CHOICE:
+        found["choices"] = [
+            {"value": k, "label": label} for k, label in cast(fields.Choice, field.field).choices.items()
+        ]
+        found["value"] = active.value.split(",") if active else None
+    if field.kind is Kind.REFERENCE:
+        found["autocomplete_url"] = url_for(f"{target_of(field).endpoint}_suggest")
+    return found
+
+
+def _value_text(uow: UnitOfWork, field: FieldPlan, condition: Condition) -> str:
+    if condition.operator == "empty":
+        return str(_("Yes") if condition.value in ("true", "1", "yes") else _("No"))
+    if field.kind is Kind.CHOICE:
+        labels = cast(fields.Choice, field.field).choices
+        return ", ".join(str(labels.get(value, value)) for value in condition.value.split(","))
+    if field.kind is Kind.REFERENCE:
+        return _("me") if condition.value == "me" else _titles(uow, field, condition.value.split(","))
+    return condition.value
+
+
+def _titles(uow: UnitOfWork, field: FieldPlan, ids: Sequence[str]) -> str:
+    target = target_of(field)
+    statement = sa.select(title_column(target)).where(
+        target.model.uid.in_([UUID(value) for value in ids]), visible(uow.actor, target)
+    )
+    return ", ".join(map(str, uow.session.execute(statement).scalars())) or "–"

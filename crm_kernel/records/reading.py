@@ -1,0 +1,242 @@
+"""Reads records for every channel: one record, one page of a list, a count, titles for a type-ahead.
+
+Every query carries the actor's visibility. Query counts are fixed: a page costs one query (two at the boundary between
+rows with and without the sort value), plus one per extension and per collection that is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask_babel import gettext as _
+
+from crm_kernel.access.policy import sees_all, visible
+from crm_kernel.errors import InvalidInput, NotFound
+from crm_kernel.records.filters import Condition, parse_conditions, predicate
+from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Order, decode_cursor, order_of, page_statements
+from crm_kernel.records.plan import TypePlan, plan_of, title_column
+from crm_kernel.records.projection import load_collection, load_extensions, projection_of
+from crm_kernel.records.record_type import RecordType
+from crm_kernel.records.search import matching
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+#: Counts stop here: people read "10,000+", and the query stays cheap.
+COUNT_LIMIT = 10_000
+_PAGING = ("sort", "cursor", "limit", "fields", "q", "view")
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a list request asks for, checked."""
+
+    conditions: tuple[Condition, ...]
+    order: Order
+    cursor: Cursor | None = None
+    limit: int = DEFAULT_LIMIT
+    #: Names of the fields to return; collections only when named.
+    fields: tuple[str, ...] = ()
+    text: str = ""
+    #: The permission whose reach limits the rows, beside ``read``: an export shows only what may be exported.
+    verb: str = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, in order, and where the next one starts (None at the end)."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows a list has; not exact from ``COUNT_LIMIT`` on."""
+
+    number: int
+    exact: bool
+
+
+def parse_query(
+    record_type: RecordType, arguments: Iterable[tuple[str, str]], *, default_fields: Sequence[str] | None = None
+) -> ListQuery:
+    """Return the list query that URL arguments spell.
+
+    Raises:
+        InvalidInput: an argument is unknown or does not fit; every such argument is named.
+    """
+    plan = plan_of(record_type)
+    given = list(arguments)
+    paging = {key: value for key, value in given if key in _PAGING}
+    order = order_of(plan, paging.get("sort"))
+    return ListQuery(
+        conditions=tuple(parse_conditions(plan, (pair for pair in given if pair[0] not in _PAGING))),
+        order=order,
+        cursor=decode_cursor(order, paging["cursor"]) if paging.get("cursor") else None,
+        limit=_limit(paging.get("limit")),
+        fields=parse_fields(plan, paging.get("fields"), default_fields or (*plan.plain(), "extensions")),
+        text=paging.get("q", "").strip(),
+    )
+
+
+def parse_fields(plan: TypePlan, text: str | None, default: Sequence[str]) -> tuple[str, ...]:
+    """Return the field names of a sparse field set, ``id`` and ``version`` aside (they always come).
+
+    Raises:
+        InvalidInput: a name is not a readable field.
+    """
+    if not text:
+        return tuple(default)
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    known = {*(n for n, p in plan.fields.items() if p.readable), "id", "version", "extensions"}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InvalidInput(
+            {
+                "fields": [
+                    _("Unknown field %(found)s; known: %(known)s.", found=unknown[0], known=", ".join(sorted(known)))
+                ]
+            }
+        )
+    return tuple(name for name in names if name not in ("id", "version"))
+
+
+def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
+    """Return one page: dicts of field → value in the query's order."""
+    plan = plan_of(record_type)
+    plain = tuple(n for n in query.fields if n in plan.fields and plan.fields[n].column is not None)
+    projection = projection_of(uow.actor, plan, _with(plain, query.order.field.name))
+    statement = projection.statement.where(*restrictions(uow, plan, query))
+    rows: list[Any] = []
+    for part in page_statements(statement, record_type.model, query.order, query.cursor):
+        missing = query.limit + 1 - len(rows)
+        if missing > 0:
+            rows += uow.session.execute(part.limit(missing)).all()
+    shown, more = rows[: query.limit], len(rows) > query.limit
+    items = [projection.read(row) for row in shown]
+    cursor = Cursor(_sort_value(items[-1], query.order), shown[-1][0]).encode(query.order) if more else None
+    _complete(uow, plan, query.fields, [row[0] for row in shown], items)
+    if query.order.field.name not in plain:
+        for item in items:
+            del item[query.order.field.name]
+    return Page(items, cursor)
+
+
+def count_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Count:
+    """Return how many rows the query has, up to ``COUNT_LIMIT``; one query."""
+    plan = plan_of(record_type)
+    rows = sa.select(sa.literal(1)).select_from(record_type.model).where(*restrictions(uow, plan, query))
+    limited = rows.limit(COUNT_LIMIT + 1).subquery()
+    number = uow.session.execute(sa.select(sa.func.count()).select_from(limited)).scalar_one()
+    return Count(min(number, COUNT_LIMIT), number <= COUNT_LIMIT)
+
+
+def read_one(
+    uow: UnitOfWork, record_type: RecordType, uid: UUID, fields: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return one record with its extensions, and all its collections unless ``fields`` says otherwise.
+
+    Raises:
+        NotFound: there is none, or none the actor may see.
+    """
+    plan = plan_of(record_type)
+    names = (
+        tuple(fields) if fields is not None else (*plan.plain(), *(p.name for p in plan.collections()), "extensions")
+    )
+    plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
+    projection = projection_of(uow.actor, plan, plain)
+    statement = projection.one
+    if not sees_all(uow.actor, record_type):
+        statement = statement.where(visible(uow.actor, record_type))
+    row = uow.session.connection().execute(statement, {"uid": uid}).first()
+    if row is None:
+        raise not_found(record_type, uid)
+    item = projection.read(row)
+    _complete(uow, plan, names, [row[0]], [item])
+    return item
+
+
+def record_of(uow: UnitOfWork, record_type: RecordType, uid: UUID) -> Any:
+    """Return the mapped object of a record the actor may see, for a service to work on.
+
+    Raises:
+        NotFound: there is none, or none the actor may see.
+    """
+    statement = sa.select(record_type.model).where(record_type.model.uid == uid, visible(uow.actor, record_type))
+    found = uow.session.execute(statement).scalar_one_or_none()
+    if found is None:
+        raise not_found(record_type, uid)
+    return found
+
+
+def sees(uow: UnitOfWork, record_type: RecordType, uid: UUID) -> bool:
+    """Say whether the actor may see a record; after a change that hands it over he may not any more."""
+    statement = sa.select(sa.literal(1)).where(record_type.model.uid == uid, visible(uow.actor, record_type))
+    return uow.session.execute(statement).first() is not None
+
+
+def suggestions(uow: UnitOfWork, record_type: RecordType, text: str, *, limit: int = 10) -> list[dict[str, Any]]:
+    """Return ``{"id", "title"}`` of visible records whose words start with the text's; the first by title without."""
+    model, title = record_type.model, title_column(record_type)
+    statement = (
+        sa.select(model.uid, title).where(visible(uow.actor, record_type)).order_by(title, model.id).limit(limit)
+    )
+    if text:
+        if record_type.search:
+            statement = statement.where(matching(record_type, text))
+        else:
+            typed = text.lower().replace("\x00", "")
+            statement = statement.where(sa.func.lower(title).contains(typed, autoescape=True))
+    return [{"id": row[0], "title": row[1]} for row in uow.session.execute(statement)]
+
+
+def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[sa.ColumnElement[bool]]:
+    """Return what limits a list: visibility, conditions, searched words."""
+    found = [visible(uow.actor, plan.record_type), *(predicate(uow, plan, condition) for condition in query.conditions)]
+    if query.verb != "read":
+        found.append(visible(uow.actor, plan.record_type, query.verb))
+    if query.text:
+        found.append(matching(plan.record_type, query.text))
+    return found
+
+
+def not_found(record_type: RecordType, uid: UUID) -> NotFound:
+    """Return the error for a record that is not there, or not for this actor."""
+    return NotFound(_("There is no %(type)s with the id %(id)s.", type=record_type.label, id=uid))
+
+
+def _complete(
+    uow: UnitOfWork, plan: TypePlan, names: Sequence[str], keys: Sequence[int], items: Sequence[dict[str, Any]]
+) -> None:
+    if not keys:
+        return
+    for field in plan.collections():
+        if field.name in names:
+            parts = load_collection(uow, plan, field, keys)
+            for key, item in zip(keys, items, strict=True):
+                item[field.name] = parts[key]
+    if plan.extensions and "extensions" in names:
+        extensions = load_extensions(uow, plan, keys)
+        for key, item in zip(keys, items, strict=True):
+            item["extensions"] = extensions[key]
+
+
+def _with(names: tuple[str, ...], sort: str) -> tuple[str, ...]:
+    return names if sort in names else (*names, sort)
+
+
+def _sort_value(item: dict[str, Any], order: Order) -> Any:
+    return item[order.field.name]
+
+
+def _limit(text: str | None) -> int:
+    if not text:
+        return DEFAULT_LIMIT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+        raise InvalidInput({"limit": [_("Found %(found)s, expected 1 to %(most)s.", found=text[:20], most=MAX_LIMIT)]})
+    return int(text)

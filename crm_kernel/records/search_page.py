@@ -1,0 +1,45 @@
+"""Global search: records of every type the actor may see whose words start with those typed; one query per type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from crm_kernel.access.policy import visible
+from crm_kernel.records.models import SearchEntry
+from crm_kernel.records.pages.presenting import record_url
+from crm_kernel.records.plan import record_types, title_column
+from crm_kernel.records.search import words_match
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+#: Records shown per type.
+PER_TYPE = 10
+
+
+def search_everywhere(uow: UnitOfWork, text: str) -> list[dict[str, Any]]:
+    """Return ``{"type", "items": [{"id", "title", "url"}]}`` per record type with hits, in the types' order.
+
+    Only types the actor may read are asked, each with the actor's visibility.
+    """
+    groups = []
+    for record_type in record_types().values():
+        if not record_type.search or not uow.actor.may(record_type.permission("read")):
+            continue
+        model, title = record_type.model, title_column(record_type)
+        entry = sa.select(SearchEntry.record_id).where(SearchEntry.record_type == record_type.name, words_match(text))
+        statement = (
+            sa.select(model.uid, title)
+            .where(model.id.in_(entry), visible(uow.actor, record_type))
+            .order_by(title, model.id)
+            .limit(PER_TYPE)
+        )
+        items = [
+            {"id": uid, "title": found, "url": record_url(record_type, uid)}
+            for uid, found in uow.session.execute(statement)
+        ]
+        if items:
+            groups.append({"type": record_type, "items": items})
+    return groups

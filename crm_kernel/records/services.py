@@ -1,0 +1,168 @@
+"""Writes records for every channel in one fixed order: policy, schema, references, plugins' rules, service, extensions.
+
+Nothing is written before the last check has passed. The type's own service functions do the writing; types that have
+none get the generic ones below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+from flask_babel import gettext as _
+
+from crm_kernel.access.policy import authorize
+from crm_kernel.errors import Conflict, InvalidInput, NotFound, PreconditionRequired, StaleVersion
+from crm_kernel.records.ownership import with_owners
+from crm_kernel.records.payloads import load, load_with, resolve_references
+from crm_kernel.records.plan import plan_of
+from crm_kernel.records.reading import record_of
+from crm_kernel.records.record_type import Action, RecordType
+from crm_kernel.records.storing import generic_create, generic_update, unique_conflicts, write_extensions
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+def create_record(uow: UnitOfWork, record_type: RecordType, payload: Mapping[str, Any]) -> Any:
+    """Create a record from raw input and return its mapped object, flushed.
+
+    Raises:
+        Forbidden: the actor may not create records of this type.
+        InvalidInput: fields are unknown, missing or wrong, or a plugin refuses them.
+        Conflict: a unique value is taken.
+    """
+    authorize(uow.actor, record_type.permission("create"))
+    plan = plan_of(record_type)
+    data, extensions = load(plan, payload)
+    resolve_references(uow, plan.fields, data)
+    _default_owner(uow, record_type, data)
+    _ask_plugins(uow, record_type, None, data)
+    with unique_conflicts():
+        create = record_type.services.create
+        record = create(uow, data) if create else generic_create(uow, record_type, data)
+        uow.session.flush()
+        write_extensions(uow, plan, record.id, extensions)
+    return record
+
+
+def update_record(
+    uow: UnitOfWork, record_type: RecordType, uid: UUID, payload: Mapping[str, Any], *, version: int | None
+) -> Any:
+    """Change the given fields of a record and return its mapped object, flushed.
+
+    Raises:
+        NotFound: there is none, or none the actor may see.
+        Forbidden: the actor may see but not change it.
+        PreconditionRequired: no version was given.
+        StaleVersion: the record is not at that version any more.
+        InvalidInput, Conflict: as for ``create_record``.
+    """
+    record = record_of(uow, record_type, uid)
+    authorize(uow.actor, record_type.permission("update"), record)
+    check_version(record, version)
+    plan = plan_of(record_type)
+    changes, extensions = load(plan, payload, partial=True)
+    resolve_references(uow, plan.fields, changes)
+    _ask_plugins(uow, record_type, record, changes)
+    already = set(uow.touched)
+    with unique_conflicts():
+        update = record_type.services.update
+        if update:
+            update(uow, record, changes)
+        else:
+            generic_update(uow, record_type, record, changes)
+        uow.session.flush()
+        write_extensions(uow, plan, record.id, extensions)
+        if uow.touched - already - {record} and record not in uow.touched - already:
+            # Only parts or extensions changed: they belong to the representation, so its version must move too.
+            record.updated_at = uow.now
+            uow.session.flush()
+    return record
+
+
+def delete_record(uow: UnitOfWork, record_type: RecordType, uid: UUID, *, version: int | None) -> None:
+    """Delete a record.
+
+    Raises:
+        NotFound, Forbidden, PreconditionRequired, StaleVersion: as for ``update_record``.
+        Conflict: other records need it.
+    """
+    record = record_of(uow, record_type, uid)
+    authorize(uow.actor, record_type.permission("delete"), record)
+    check_version(record, version)
+    try:
+        if record_type.services.delete:
+            record_type.services.delete(uow, record)
+        else:
+            uow.session.delete(record)
+        uow.session.flush()
+    except sa.exc.IntegrityError as error:
+        raise Conflict(_("This record is still used by others and cannot be deleted.")) from error
+
+
+def run_action(
+    uow: UnitOfWork,
+    record_type: RecordType,
+    uid: UUID,
+    action: Action,
+    payload: Mapping[str, Any],
+    *,
+    version: int | None,
+) -> Any:
+    """Perform a named action on a record and return its mapped object, flushed.
+
+    Raises:
+        NotFound, Forbidden, PreconditionRequired, StaleVersion, InvalidInput: as for ``update_record``.
+        Conflict: the record's state does not allow the action.
+    """
+    record = record_of(uow, record_type, uid)
+    authorize(uow.actor, record_type.permission(action.name), record)
+    check_version(record, version)
+    data = load_with(action.schema, payload) if action.schema else {}
+    action.service(uow, record, **data)
+    uow.session.flush()
+    return record
+
+
+def check_version(record: Any, version: int | None) -> None:
+    """Refuse a change that does not say which version it is based on, or bases on an older one."""
+    if version is None:
+        raise PreconditionRequired(_("Send the version you read in If-Match, as the ETag gave it."))
+    if version != record.version:
+        raise StaleVersion(_("Somebody else changed this record meanwhile: load it again and repeat your change."))
+
+
+def _default_owner(uow: UnitOfWork, record_type: RecordType, data: dict[str, Any]) -> None:
+    data.update(with_owners(uow, record_type, [data])[0])
+
+
+def _ask_plugins(uow: UnitOfWork, record_type: RecordType, record: Any, changes: Mapping[str, Any]) -> None:
+    from crm_kernel._internal.runtime import runtime_of
+
+    errors: dict[str, list[str]] = {}
+    manager = runtime_of(current_app).manager
+    answers = manager.call("crm_validate", uow=uow, record_type=record_type, record=record, changes=changes)
+    for _plugin, refused in answers:
+        for name, messages in (refused or {}).items():
+            errors.setdefault(name, []).extend(messages)
+    if errors:
+        raise InvalidInput(errors)
+
+
+def find_action(record_type: RecordType, name: str) -> Action:
+    """Return an action by name.
+
+    Raises:
+        NotFound: the type has no such action.
+    """
+    found = record_type.action(name)
+    if found is None:
+        known = ", ".join(action.name for action in record_type.actions) or _("none")
+        raise NotFound(
+            _("%(type)s has no action %(name)s; known: %(known)s.", type=record_type.label, name=name, known=known)
+        )
+    return found

@@ -1,0 +1,25 @@
+"""Mounts what the record types turn into: the API, its document, and the pages."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from crm_kernel._internal.discovery import kernel_version
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.records.api import register_api
+from crm_kernel.records.openapi import make_api
+
+
+def init_records(app: Flask) -> None:
+    """Register API and pages of every record type of the loaded plugins."""
+    from crm_kernel.access.api import token_api
+    from crm_kernel.records.pages import register_pages
+
+    runtime = runtime_of(app)
+    api = make_api(app, runtime.config.company_name, kernel_version())
+    app.extensions["crm_api"] = api
+    with app.app_context():
+        for record_type in runtime.registry.all("record_types"):
+            register_api(api, record_type)
+        api.register_blueprint(token_api())
+        register_pages(app)

@@ -1,0 +1,1 @@
+"""Touch points: every contact with a customer in any channel, and the timeline they make."""

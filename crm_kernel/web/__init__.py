@@ -1,0 +1,1 @@
+"""The web shell: edges, layout, navigation, components, forms and charts."""

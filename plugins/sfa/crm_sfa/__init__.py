@@ -1,0 +1,1 @@
+"""Sales force automation: pipelines, opportunities, boards and the numbers behind them."""

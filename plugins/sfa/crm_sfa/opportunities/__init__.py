@@ -1,0 +1,1 @@
+"""Opportunities: deals on their way through a pipeline, until they are won or lost."""

@@ -1,0 +1,1 @@
+"""The numbers behind the pipelines: one report, one dashboard."""

@@ -1,0 +1,3 @@
+"""What every plugin must keep to."""
+
+from crm_kernel.testing.conformance import TestConformance  # noqa: F401

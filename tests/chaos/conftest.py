@@ -1,0 +1,117 @@
+"""Databases for the chaos tests, and the processes that are killed on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crm_kernel.database import utcnow
+
+HERE = Path(__file__).parent
+#: Longest wait for anything a process is expected to do; machines of continuous integration are slow at times.
+PATIENCE = 60.0
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """Wait until a condition is true and return what it returned."""
+    end = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process, known by what it writes into its file."""
+
+    output: Path
+
+    def says(self, word: str) -> str:
+        """Wait until the worker has written a line that starts with a word, and return the line."""
+
+        def found() -> str | None:
+            lines = self.output.read_text(encoding="utf-8").splitlines() if self.output.exists() else []
+            return next((line for line in lines if line.startswith(word)), None)
+
+        return wait_for(found)
+
+    def send(self, number: int) -> None:
+        """Send the worker a signal as soon as it has started."""
+        os.kill(int(self.says("started").split()[1]), number)
+
+    def kill(self) -> None:
+        """Kill the worker and wait until it is gone."""
+        wait_for(self._gone)
+
+    def _gone(self) -> bool:
+        try:
+            self.send(signal.SIGKILL)
+        except ProcessLookupError:
+            return True
+        return False
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Any]:
+    """The process that forks the workers."""
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    command = [sys.executable, str(HERE / "worker.py")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+    yield process.stdin
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture
+def kit(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The harness module, as the worker processes import it."""
+    monkeypatch.syspath_prepend(str(HERE))
+    import harness
+
+    return harness
+
+
+@pytest.fixture
+def site(available_database: str, crm_test_databases: Any, kit: Any) -> Iterator[Any]:
+    """A database with the tables of events and jobs, and the application of the worker processes."""
+    import worker
+
+    site = kit.Site(kit.database(available_database, crm_test_databases), clock=utcnow)
+    site.load(alpha=worker.pieces())
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def start_worker(site: Any, nursery: Any, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start a worker process: ``start_worker("w1", lease_seconds=1)``; all are killed at the end."""
+    started = []
+
+    def start(name: str, lease_seconds: float = 60.0) -> Worker:
+        worker = Worker(tmp_path / name)
+        wanted = {"url": site.url, "name": name, "lease_seconds": lease_seconds, "output": str(worker.output)}
+        nursery.write(json.dumps(wanted) + "\n")
+        nursery.flush()
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill()
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Wait until a condition is true: ``until(lambda: …)``."""
+    return wait_for

@@ -1,0 +1,108 @@
+"""What every command of ``crm`` keeps to: it explains itself, can be tried without effect, can be read by a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+#: Commands that change nothing and answer with data: they need ``--json``, and no ``--dry-run``.
+READING = {
+    "modules explain", "modules info", "modules list", "modules plan",
+    "db check", "db status",
+    "users list", "users roles",
+    "events catalogue", "events dead", "events list", "events show",
+    "jobs backlog", "jobs dead", "jobs list",
+    "doctor", "demo show", "config show", "sfa report",
+}  # fmt: skip
+#: Commands that are neither read by a program as rows nor tried beforehand, and why.
+EXEMPT = {
+    "serve": "runs until it is stopped; what it writes is what others ask of it",
+    "worker": "runs until it is stopped; the jobs it does have their own commands",
+    "export": "reads only; its output is the data itself, as CSV",
+    "openapi": "reads only; its output is a JSON document already",
+}
+
+
+def commands_of(
+    group: click.Command, path: tuple[str, ...] = (), above: click.Context | None = None
+) -> Iterator[tuple[str, click.Command]]:
+    """Yield the full name and the command of every group and leaf below a group."""
+    context = click.Context(group, parent=above, info_name=path[-1] if path else None)
+    if path:
+        yield " ".join(path), group
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            found = group.get_command(context, name)
+            assert found is not None, f"{' '.join((*path, name))} is listed and does not exist"
+            yield from commands_of(found, (*path, name), context)
+
+
+def breaches(name: str, command: click.Command) -> list[str]:
+    """Return what a command lacks: help, ``--dry-run`` or ``--json``."""
+    lacking = [] if (command.help or "").strip() else [f"{name}: no help"]
+    lacking += [
+        f"{name}: no help for {parameter.opts[-1]}"
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and not (parameter.help or "").strip()
+    ]
+    if isinstance(command, click.Group) or name in EXEMPT:
+        return lacking
+    options = {option for parameter in command.params for option in parameter.opts}
+    needed = "--json" if name in READING else "--dry-run"
+    return lacking if needed in options else [*lacking, f"{name}: no {needed}"]
+
+
+@pytest.fixture(scope="module")
+def commands() -> dict[str, click.Command]:
+    """Every group and command of ``crm``, installed modules' included."""
+    from crm_cli.main import cli
+
+    return dict(commands_of(cli))
+
+
+def test_every_command_says_what_it_does_can_be_tried_or_can_be_read_by_a_program(commands: dict) -> None:
+    assert len(commands) > 40
+    assert [problem for name, command in commands.items() for problem in breaches(name, command)] == []
+
+
+def test_a_command_that_does_not_exist_is_exempt_from_nothing(commands: dict) -> None:
+    assert (READING | EXEMPT.keys()) - commands.keys() == set()
+
+
+def test_a_reading_command_offers_no_trial(commands: dict) -> None:
+    trial = {name for name, command in commands.items() if any("--dry-run" in p.opts for p in command.params)}
+
+    # One that does would be a writing command in the wrong list.
+    assert trial & (READING | EXEMPT.keys()) == set()
+
+
+@pytest.fixture
+def toy() -> click.Group:
+    """A command line with one command that keeps to everything and four that do not."""
+    dry, json = click.option("--dry-run", help="Change nothing."), click.option("--json", help="Print JSON.")
+
+    @click.group()
+    def cli() -> None:
+        """A toy."""
+
+    @cli.group()
+    def jobs() -> None:
+        """Its jobs."""
+
+    jobs.add_command(dry(click.Command("retry", help="Retry a job.")))
+    jobs.add_command(click.Command("cancel", help="Cancel a job."))
+    jobs.add_command(click.Command("list", help="List jobs."))
+    jobs.add_command(json(click.Command("dead")))
+    cli.add_command(dry(click.option("--force")(click.Command("wipe", help="Wipe."))))
+    return cli
+
+
+def test_a_command_that_lacks_something_is_found(toy: click.Group) -> None:
+    assert [problem for name, command in commands_of(toy) for problem in breaches(name, command)] == [
+        "jobs cancel: no --dry-run",
+        "jobs dead: no help",
+        "jobs list: no --json",
+        "wipe: no help for --force",
+    ]

@@ -1,0 +1,19 @@
+"""The command that a missing exchange rate names does what it says."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from crm_kernel.sales.money import rate_on
+
+
+def test_the_command_that_the_refusal_names_adds_the_rates(cli, unit, tmp_path):
+    file = tmp_path / "rates.csv"
+    file.write_text("from_currency,to_currency,rate,valid_on\nEUR,USD,1.0825,2026-03-01\nGBP,USD,1.27,2026-03-01\n")
+
+    done = cli("import", file, "--record", "exchange_rate", "--yes")
+
+    assert done.exit_code == 0, done.stderr
+    with unit() as uow:
+        assert rate_on(uow, "EUR", dt.date(2026, 3, 2)) == Decimal("1.0825")

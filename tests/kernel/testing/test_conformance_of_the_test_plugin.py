@@ -1,0 +1,17 @@
+"""The toy bank keeps to every rule of the conformance kit."""
+
+from __future__ import annotations
+
+import pytest
+
+from crm_kernel.testing.conformance import ConformanceKit
+
+
+class TestToybank(ConformanceKit):
+    """The kit, as a plugin's suite uses it."""
+
+    plugin = "toybank"
+
+    @pytest.fixture(autouse=True)
+    def _installed(self, toybank: str) -> None:
+        """Put the toy bank on the path."""
