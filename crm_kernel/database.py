@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+import time
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,9 @@ db = SQLAlchemy(metadata=metadata, disable_autonaming=True)
 
 #: Execution option of a connection: this transaction only reads.
 READ_ONLY = "crm_read_only"
+
+#: How long a connection to SQLite waits for another one's lock.
+_BUSY_SECONDS = 10
 
 _MONEY_SCALE = 10_000
 _RATE_SCALE = 10**12
@@ -240,13 +244,33 @@ def configure_engine(engine: Engine) -> None:
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we write BEGIN ourselves: pysqlite's own comes too late
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 10000")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+    _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
     # SQLite's own lower() knows ASCII only: "É" would be found on PostgreSQL and not here.
     connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Make the journal a write-ahead log; the mode stays with the file, so only its first connections do anything.
+
+    SQLite refuses the switch at once while another connection writes (``busy_timeout`` is not asked), which is what
+    several processes starting on a new database are to each other: we wait as long as the timeout would have.
+
+    Raises:
+        sqlite3.OperationalError: the database stayed locked for :data:`_BUSY_SECONDS`.
+    """
+    give_up = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _lower(value: Any) -> Any:
