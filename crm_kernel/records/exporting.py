@@ -21,7 +21,6 @@ from crm_kernel.access.audit import record_access
 from crm_kernel.access.policy import authorize
 from crm_kernel.records.importing.spreadsheets import neutralised
 from crm_kernel.records.importing.targets import discriminator, part_fields
-from crm_kernel.records.paging import decode_cursor
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
 from crm_kernel.records.projection import json_ready
 from crm_kernel.records.reading import ListQuery, page_of, parse_query
@@ -77,8 +76,7 @@ class Export:
                 page = page_of(uow, self.record_type, query)
             self.records += len(page.items)
             yield page.items
-            following = page.next_cursor
-            query = None if following is None else replace(query, cursor=decode_cursor(query.order, following))
+            query = None if page.after is None else replace(query, cursor=page.after)
 
 
 def begin_export(

@@ -2,12 +2,11 @@
 
 The order is (sort column, key). A missing value sorts after every value going up and before every value going down,
 which is PostgreSQL's own rule, so that its indexes serve both directions; SQLite is told so. The cursor holds the
-last row's sort value and key.
+last row's sort value and key; outside of the process it is sealed, because keys and other people's values stay inside.
 """
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.plan import FieldPlan, TypePlan
-from crm_kernel.records.storable import refuse_unstorable
+from crm_kernel.records.sealing import seal, unseal
 
 #: Rows on a page unless the request says otherwise, and the most it may ask for.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
@@ -31,6 +30,7 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 class Order:
     """The order of a list: one field, then the key in the same direction."""
 
+    record_type: str
     field: FieldPlan
     column: Any
     descending: bool
@@ -49,9 +49,8 @@ class Cursor:
     key: int
 
     def encode(self, order: Order) -> str:
-        """Return the cursor as a URL-safe text that names its order."""
-        raw = orjson.dumps([order.parameter, _plain(self.value), self.key])
-        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+        """Return the cursor as a sealed URL-safe text that only this order of this record type takes."""
+        return seal(orjson.dumps([_plain(self.value), self.key]), bound_to=_use(order))
 
 
 def order_of(plan: TypePlan, sort: str | None) -> Order:
@@ -68,7 +67,7 @@ def order_of(plan: TypePlan, sort: str | None) -> Order:
             {"sort": [_("Cannot sort by %(found)s; expected one of: %(known)s.", found=name, known=known)]}
         )
     field = plan.fields[name]
-    return Order(field, field.column, descending)
+    return Order(plan.record_type.name, field, field.column, descending)
 
 
 def sortable(plan: TypePlan) -> tuple[str, ...]:
@@ -81,18 +80,12 @@ def decode_cursor(order: Order, text: str) -> Cursor:
     """Return the cursor a request carries.
 
     Raises:
-        InvalidInput: it is damaged, or belongs to another order.
+        InvalidInput: it is damaged, forged, of another instance, or belongs to another list or order.
     """
     try:
-        raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-        parameter, value, key = orjson.loads(raw)
-        if parameter != order.parameter or not isinstance(key, int) or isinstance(key, bool) or not 0 <= key < 2**63:
-            raise ValueError("another order")
-        parsed = None if value is None else _parsed(order, value)
-        if parsed is not None:
-            refuse_unstorable(order.column, parsed)
-        return Cursor(parsed, key)
-    except (ValueError, TypeError, ArithmeticError, UnicodeError) as error:
+        value, key = orjson.loads(unseal(text, bound_to=_use(order)))
+        return Cursor(None if value is None else _parsed(order, value), key)
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise InvalidInput({"cursor": [_("Not a cursor of this list: start again without one.")]}) from error
 
 
@@ -125,6 +118,10 @@ def _after(statement: sa.Select[Any], order: Order, column: Any, key: Any, curso
         return statement
     here, there = sa.tuple_(column, key), sa.tuple_(sa.literal(cursor.value, column.type), sa.literal(cursor.key))
     return statement.where(here < there if order.descending else here > there)
+
+
+def _use(order: Order) -> tuple[str, ...]:
+    return ("cursor", order.record_type, order.parameter)
 
 
 def _plain(value: Any) -> Any:

@@ -51,7 +51,13 @@ class Page:
     """One page of a list, in order, and where the next one starts (None at the end)."""
 
     items: list[dict[str, Any]]
-    next_cursor: str | None
+    order: Order
+    after: Cursor | None
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The sealed cursor of the next page, for clients."""
+        return self.after.encode(self.order) if self.after else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +125,12 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
             rows += uow.session.execute(part.limit(missing)).all()
     shown, more = rows[: query.limit], len(rows) > query.limit
     items = [projection.read(row) for row in shown]
-    cursor = Cursor(_sort_value(items[-1], query.order), shown[-1][0]).encode(query.order) if more else None
+    after = Cursor(_sort_value(items[-1], query.order), shown[-1][0]) if more else None
     _complete(uow, plan, query.fields, [row[0] for row in shown], items)
     if query.order.field.name not in plain:
         for item in items:
             del item[query.order.field.name]
-    return Page(items, cursor)
+    return Page(items, query.order, after)
 
 
 def count_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,8 +27,6 @@ def toyrecords_installed():
 @pytest.fixture
 def types(crm_app):
     """The two record types: ``types.maker`` and ``types.thing``."""
-    from types import SimpleNamespace
-
     from crm_toyrecords.plugin import MAKER, THING
 
     return SimpleNamespace(maker=MAKER, thing=THING)
@@ -60,6 +59,8 @@ def read(crm_app, types):
 
     def run(actor=SYSTEM, **arguments):
         with crm_app.app_context(), reading(actor) as uow:
-            return page_of(uow, types.thing, parse_query(types.thing, arguments.items()))
+            page = page_of(uow, types.thing, parse_query(types.thing, arguments.items()))
+            # The cursor is sealed with the application's key, hence while its context is open.
+            return SimpleNamespace(items=page.items, next_cursor=page.next_cursor)
 
     return run
