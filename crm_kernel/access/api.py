@@ -15,6 +15,7 @@ from crm_kernel.access.models import ApiToken
 from crm_kernel.access.own import own_token, own_tokens, own_user, refuse_tokens
 from crm_kernel.access.services import create_token, revoke_token
 from crm_kernel.records.api import body_of_request, json_response
+from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.payloads import load_with
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
@@ -69,7 +70,7 @@ def _listing(blueprint: Blueprint) -> type[MethodView]:
         @_documented(
             blueprint,
             summary="List your API tokens; needs the session of a person",
-            responses={"200": _described(TokenPageSchema)},
+            responses=reading_answers(TokenPageSchema),
         )
         def get(self) -> Response:
             uow = current_uow()
@@ -80,7 +81,7 @@ def _listing(blueprint: Blueprint) -> type[MethodView]:
             blueprint,
             summary="Create an API token; needs the session of a person",
             requestBody={"required": True, "content": {"application/json": {"schema": NewTokenSchema}}},
-            responses={"201": _described(CreatedTokenSchema)},
+            responses=changing_answers(201, CreatedTokenSchema, 404, 409, 413, 422),
         )
         def post(self) -> Response:
             uow = current_uow()
@@ -98,7 +99,7 @@ def _single(blueprint: Blueprint) -> type[MethodView]:
         @_documented(
             blueprint,
             summary="Read one of your API tokens; needs the session of a person",
-            responses={"200": _described(TokenSchema)},
+            responses=reading_answers(TokenSchema, 404),
         )
         def get(self, uid: UUID) -> Response:
             uow = current_uow()
@@ -108,7 +109,7 @@ def _single(blueprint: Blueprint) -> type[MethodView]:
         @_documented(
             blueprint,
             summary="Revoke one of your API tokens; needs the session of a person",
-            responses={"204": {"description": "Revoked"}},
+            responses=changing_answers(204, None, 404, 409),
         )
         def delete(self, uid: UUID) -> Response:
             uow = current_uow()
@@ -121,10 +122,6 @@ def _single(blueprint: Blueprint) -> type[MethodView]:
 
 def _documented(blueprint: Blueprint, **operation: Any) -> Callable[[_View], _View]:
     return cast("Callable[[_View], _View]", blueprint.doc(**operation))
-
-
-def _described(schema: type[Schema]) -> dict[str, Any]:
-    return {"description": "OK", "content": {"application/json": {"schema": schema}}}
 
 
 def _shown(token: ApiToken) -> dict[str, Any]:

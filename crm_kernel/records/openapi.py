@@ -14,9 +14,14 @@ from marshmallow import fields as ma
 
 from crm_kernel.records import fields
 from crm_kernel.records.filters import OPERATORS, filterable
+from crm_kernel.records.openapi_answers import ProblemSchema, changing_answers, reading_answers
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
 from crm_kernel.records.record_type import Action, RecordType
+
+#: Good answers without a body, beside the record itself.
+_HANDED_OVER = {"204": {"description": "Done, and the record is no longer yours to read"}}
+_UNCHANGED = {"304": {"description": "Unchanged since the version that If-None-Match names"}}
 
 
 class ReferenceSchema(Schema):
@@ -24,18 +29,6 @@ class ReferenceSchema(Schema):
 
     id = ma.UUID(allow_none=True)
     title = ma.String(allow_none=True)
-
-
-class ProblemSchema(Schema):
-    """An error, as RFC 9457 describes it."""
-
-    type = ma.String(required=True)
-    title = ma.String(required=True)
-    status = ma.Integer(required=True)
-    detail = ma.String(required=True)
-    instance = ma.String()
-    request_id = ma.String()
-    errors = ma.Dict(keys=ma.String(), values=ma.List(ma.String()))
 
 
 def make_api(app: Flask, title: str, version: str) -> Api:
@@ -143,7 +136,7 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
         },
         name=f"{_pascal(record_type)}Page",
     )
-    return {"summary": f"List {record_type.slug}", "parameters": parameters, "responses": _responses(200, page, 422)}
+    return {"summary": f"List {record_type.slug}", "parameters": parameters, "responses": reading_answers(page, 422)}
 
 
 def read_operation(record_type: RecordType) -> dict[str, Any]:
@@ -151,7 +144,7 @@ def read_operation(record_type: RecordType) -> dict[str, Any]:
     return {
         "summary": f"Read one of {record_type.slug}",
         "parameters": [_query("fields", "Comma-separated fields to return.")],
-        "responses": _responses(200, read_schema(record_type), 404, 422),
+        "responses": reading_answers(read_schema(record_type), 404, 422) | _UNCHANGED,
     }
 
 
@@ -160,7 +153,7 @@ def create_operation(record_type: RecordType) -> dict[str, Any]:
     return {
         "summary": f"Create one of {record_type.slug}",
         "requestBody": _body(write_schema(record_type)()),
-        "responses": _responses(201, read_schema(record_type), 409, 422),
+        "responses": changing_answers(201, read_schema(record_type), 409, 413, 422),
     }
 
 
@@ -170,7 +163,7 @@ def update_operation(record_type: RecordType) -> dict[str, Any]:
         "summary": f"Change one of {record_type.slug}",
         "parameters": [_if_match()],
         "requestBody": _body(write_schema(record_type)(partial=True)),
-        "responses": _responses(200, read_schema(record_type), 404, 409, 412, 422, 428),
+        "responses": changing_answers(200, read_schema(record_type), 404, 409, 412, 413, 422, 428) | _HANDED_OVER,
     }
 
 
@@ -179,7 +172,7 @@ def delete_operation(record_type: RecordType) -> dict[str, Any]:
     return {
         "summary": f"Delete one of {record_type.slug}",
         "parameters": [_if_match()],
-        "responses": {"204": {"description": "Deleted"}, **_problems(404, 409, 412, 422, 428)},
+        "responses": changing_answers(204, None, 404, 409, 412, 422, 428),
     }
 
 
@@ -189,7 +182,7 @@ def action_operation(record_type: RecordType, action: Action) -> dict[str, Any]:
     return {
         "summary": f"{action.name} one of {record_type.slug}",
         "parameters": [_if_match()],
-        "responses": _responses(200, read_schema(record_type), 404, 409, 412, 422, 428),
+        "responses": changing_answers(200, read_schema(record_type), 404, 409, 412, 413, 422, 428) | _HANDED_OVER,
         **body,
     }
 
@@ -294,16 +287,6 @@ def _if_match() -> dict[str, Any]:
 
 def _body(schema: Schema) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _responses(status: int, schema: type[Schema], *errors: int) -> dict[str, Any]:
-    good = {"description": "OK", "content": {"application/json": {"schema": schema}}}
-    return {str(status): good, **_problems(*errors)}
-
-
-def _problems(*statuses: int) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": ProblemSchema}}
-    return {str(status): {"description": "Problem", "content": content} for status in (401, 403, *statuses)}
 
 
 def _pascal(record_type: RecordType) -> str:
