@@ -38,6 +38,7 @@ def check_record_type(plugin: str, record_type: RecordType) -> None:
     for attribute, names in used.items():
         _refuse_unknown(plugin, f"{item}.{attribute}", names, known)
     _refuse_unknown(plugin, f"{item}.verbs", record_type.verbs, set(VERBS))
+    _refuse_unknown(plugin, f"{item}.seen_with", (record_type.seen_with or "read",), set(record_type.verbs))
 
 
 def check_extension(plugin: str, extension: Extension, hosts: Mapping[str, RecordType]) -> None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
+from crm_kernel.access.actor import Scope
 from crm_kernel.database import Model, RecordMixin, utcnow
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ class RolePermission(RecordMixin, Model):
     permission: Mapped[str] = mapped_column(sa.String(120))
     #: A ``Scope``: 1 own, 2 team, 3 all.
     scope: Mapped[int] = mapped_column(sa.SmallInteger)
+    #: The scope as a word, for whoever reads grants.
+    reach: Mapped[str] = column_property(sa.case({s.value: s.name.lower() for s in Scope}, value=scope))
 
     __table_args__ = (sa.UniqueConstraint("role_id", "permission"),)
 

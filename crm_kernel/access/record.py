@@ -33,7 +33,9 @@ from crm_kernel.access.services import (
     update_team,
     update_user,
 )
+from crm_kernel.access.services.roles import BUILTIN_DESCRIPTIONS
 from crm_kernel.records.fields import Choice, Collection, Reference
+from crm_kernel.records.known_text import KnownText
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 from crm_kernel.unit_of_work import UnitOfWork
 
@@ -69,14 +71,16 @@ class GrantSchema(Schema):
     """What a role allows."""
 
     permission = fields.String(metadata={"label": _l("Permission")})
-    scope = fields.Integer(metadata={"label": _l("Reach (1 own, 2 team, 3 all)")})
+    scope = Choice(_SCOPES, attribute="reach", metadata={"label": _l("Reach")})
 
 
 class RoleSchema(Schema):
     """A role."""
 
     name = fields.String(required=True, validate=validate.Length(1, 80), metadata={"label": _l("Name")})
-    description = fields.String(validate=validate.Length(max=255), metadata={"label": _l("Description")})
+    description = KnownText(
+        known=BUILTIN_DESCRIPTIONS, validate=validate.Length(max=255), metadata={"label": _l("Description")}
+    )
     builtin = fields.Boolean(dump_only=True, metadata={"label": _l("Built in")})
     grants = Collection(
         GrantSchema,
@@ -205,6 +209,7 @@ def _role() -> RecordType:
             _action("revoke", _l("Revoke a permission"), _revoke, RevokedGrantSchema, icon="lock"),
         ),
         visibility=_for_administrators,
+        seen_with="update",
         services=Services(create=lambda uow, data: create_role(uow, **data), update=update_role, delete=delete_role),
         nav_section="administration",
         nav_order=30,

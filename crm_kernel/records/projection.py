@@ -18,6 +18,7 @@ from flask import current_app
 from sqlalchemy.sql.util import ClauseAdapter
 
 from crm_kernel.access.policy import sees_all, visible
+from crm_kernel.records.known_text import KnownText
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of, title_column
 
 if TYPE_CHECKING:
@@ -187,7 +188,10 @@ class _Builder:
         if field.kind is Kind.REFERENCE:
             self.getters.append((field.name, self._add_reference(field)))
         else:
-            self.getters.append((field.name, _at(len(self.columns))))
+            at = len(self.columns)
+            self.getters.append(
+                (field.name, _said_at(field.field, at) if isinstance(field.field, KnownText) else _at(at))
+            )
             self.columns.append(core(field.column))
 
     def select_from(self, table: sa.Table) -> sa.Select[Any]:
@@ -217,6 +221,10 @@ def _reference_at(start: int) -> Getter:
         return HIDDEN if uid is None else {"id": uid, "title": row[start + 2]}
 
     return read
+
+
+def _said_at(field: KnownText, index: int) -> Getter:
+    return lambda row: field.said(row[index])
 
 
 def _at(index: int) -> Getter:

@@ -136,6 +136,9 @@ class RecordType:
     #: ``visibility(actor)`` → predicate over the model, ANDed to own/team/all everywhere, for rows that are seen by those
     #: who may see what they are about (``visible_interactions``).
     visibility: Callable[[Actor], ColumnElement[bool]] | None = None
+    #: Verb without which ``visibility`` shows nobody a row: the navigation then leaves the list out, and the list, where
+    #: somebody opens it all the same, says what is missing. None: whoever reads the type sees some.
+    seen_with: str | None = None
     #: Schema fields that identify a record of a foreign system, for imports: ``("source", "external_ref")``.
     external_key: tuple[str, ...] = ()
     #: Verbs offered by API and pages; a type that only actions create leaves out ``create``.
@@ -170,6 +173,10 @@ class RecordType:
     def permission(self, verb: str) -> str:
         """Return the permission for a verb or an action: ``sfa.opportunity.win``."""
         return f"{self.name}.{verb}"
+
+    def listed_for(self, actor: Actor) -> bool:
+        """Say whether the navigation offers the list: the actor reads the type and may see rows of it."""
+        return all(actor.may(self.permission(verb)) for verb in ("read", self.seen_with or "read"))
 
     def action(self, name: str) -> Action | None:
         """Return the action of that name, or None."""

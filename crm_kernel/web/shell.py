@@ -47,7 +47,7 @@ def _navigation(runtime: Runtime, actor: Actor) -> list[dict[str, Any]]:
             (_section_order(item.section), item.order, _entry(item.label, item.icon, item.endpoint, item.section))
         )
     for record_type in runtime.registry.all("record_types"):
-        if record_type.nav_section and actor.may(record_type.permission("read")):
+        if record_type.nav_section and record_type.listed_for(actor):
             entry = _entry(
                 record_type.label_plural, record_type.icon, f"{record_type.endpoint}_list", record_type.nav_section
             )

@@ -14,7 +14,7 @@ from crm_kernel._internal.runtime import EXTENSION
 from crm_kernel.access.actor import Scope, matches
 from crm_kernel.access.models import AppUser, Role, RolePermission, UserRole
 from crm_kernel.access.services.checks import Errors, checked_name, known_only, refuse_taken
-from crm_kernel.errors import Conflict, InvalidInput, NotFound
+from crm_kernel.errors import N_, Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -26,9 +26,9 @@ ADMINISTRATOR = "administrator"
 #: reads them all, a representative changes those of his team, a manager all, so that somebody can give a customer that
 #: nobody looks after to somebody. What happened with a customer is written by whoever was there.
 BUILTIN: Mapping[str, tuple[str, Mapping[str, Scope]]] = {
-    ADMINISTRATOR: ("May do everything.", {"*": Scope.ALL}),
+    ADMINISTRATOR: (N_("May do everything."), {"*": Scope.ALL}),
     "manager": (
-        "Everything of the own team and those below it; all customers.",
+        N_("Everything of the own team and those below it; all customers."),
         {
             "*": Scope.TEAM,
             "customer.read": Scope.ALL,
@@ -40,7 +40,7 @@ BUILTIN: Mapping[str, tuple[str, Mapping[str, Scope]]] = {
         },
     ),
     "representative": (
-        "The own records; reads all customers and changes those of the team.",
+        N_("The own records; reads all customers and changes those of the team."),
         {
             "*": Scope.OWN,
             "customer.read": Scope.ALL,
@@ -53,8 +53,11 @@ BUILTIN: Mapping[str, tuple[str, Mapping[str, Scope]]] = {
             "relationship.update": Scope.ALL,
         },
     ),
-    "reader": ("Reads everything and changes nothing.", {"*.read": Scope.ALL}),
+    "reader": (N_("Reads everything and changes nothing."), {"*.read": Scope.ALL}),
 }
+
+#: What the four say of themselves, stored in English and shown in the reader's language.
+BUILTIN_DESCRIPTIONS = frozenset(description for description, _grants in BUILTIN.values())
 
 #: A permission or a pattern of permissions.
 PATTERN = re.compile(r"(\*|[a-z][a-z0-9_]*)(\.(\*|[a-z][a-z0-9_]*))*\Z")

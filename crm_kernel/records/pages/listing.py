@@ -45,6 +45,9 @@ def list_context(uow: UnitOfWork, record_type: RecordType, query: ListQuery, arg
         "next_url": address(record_type, replaced(arguments, cursor=page.next_cursor)) if page.next_cursor else None,
         "first_url": address(record_type, replaced(arguments, cursor=None)) if query.cursor else None,
         "count_text": count_text(count),
+        "missing": None
+        if record_type.listed_for(uow.actor)
+        else record_type.permission(record_type.seen_with or "read"),
         "filtered": bool(query.conditions or query.text),
     }
 

@@ -63,10 +63,73 @@ def test_an_admin_builds_a_role_and_sees_its_grants(api):
     granted = admin.post(f"{path}/grant", json={"permission": "note.read", "scope": "team"}, etag=_etag(role))
 
     assert wrong.status_code == 422
-    assert [(found["permission"], found["scope"]) for found in granted.json["grants"]] == [("note.read", 2)]
+    assert [(found["permission"], found["scope"]) for found in granted.json["grants"]] == [("note.read", "team")]
     revoked = admin.post(f"{path}/revoke", json={"permission": "note.read"}, etag=_etag(granted))
     assert revoked.json["grants"] == []
     assert admin.delete(path, etag=_etag(revoked)).status_code == 204
+
+
+def test_how_far_a_grant_reaches_is_a_word_on_the_page_in_the_api_and_in_its_document(app, api, log_in, person):
+    person("administrator", password=PASSWORD)
+    client = app.test_client()
+    log_in(client, "administrator@crm.test", PASSWORD)
+    admin = api("administrator")
+    found = {role["name"]: role for role in admin.get("/api/roles?fields=name,grants").json["items"]}
+
+    reaches = {grant["permission"]: grant["scope"] for grant in found["representative"]["grants"]}
+    page = client.get(f"/roles/{found['representative']['id']}").text
+    document = client.get("/api/openapi.json").json["components"]["schemas"]["RoleGrantsPart"]["properties"]["scope"]
+
+    assert (reaches["*"], reaches["customer.update"], reaches["customer.read"]) == ("own", "team", "all")
+    for label in ("Own records", "Records of the team", "All records"):
+        assert label in page
+    assert document["enum"] == ["own", "team", "all"]
+
+
+def test_built_in_roles_describe_themselves_in_the_readers_language(app, api, log_in, person, unit):
+    person("administrator", password=PASSWORD, language="fr")
+    client = app.test_client()
+    log_in(client, "administrator@crm.test", PASSWORD)
+    listed = client.get("/api/roles?fields=name,description").json["items"]
+    reader = next(role for role in listed if role["name"] == "reader")
+
+    assert reader["description"] == "Lit tout et ne modifie rien."
+    assert "Lit tout et ne modifie rien." in client.get("/roles").text
+    assert "Lit tout et ne modifie rien." in client.get(f"/roles/{reader['id']}").text
+    english = {role["name"]: role for role in api("administrator").get("/api/roles").json["items"]}
+    assert english["reader"]["description"] == "Reads everything and changes nothing."
+
+
+def test_a_description_saved_unchanged_in_another_language_stays_the_built_in_one(app, log_in, person, unit):
+    person("administrator", password=PASSWORD, language="fr")
+    client = app.test_client()
+    log_in(client, "administrator@crm.test", PASSWORD)
+    role = next(role for role in client.get("/api/roles").json["items"] if role["name"] == "reader")
+    path, etag = f"/api/roles/{role['id']}", {"If-Match": '"1"'}
+
+    assert client.patch(path, json={"description": role["description"]}, headers=etag).status_code == 200
+    with unit() as uow:
+        assert uow.session.execute(sa.select(Role.description).where(Role.name == "reader")).scalar_one() == (
+            "Reads everything and changes nothing."
+        )
+    mine = client.patch(path, json={"description": "Pour le siège"}, headers=etag)
+    assert mine.json["description"] == "Pour le siège"
+
+
+@pytest.mark.parametrize("role", ["manager", "representative", "reader"])
+def test_whoever_sees_no_role_is_offered_no_list_of_them_and_told_why_it_is_empty(app, person, role, log_in):
+    person(role, password=PASSWORD)
+    person("administrator", password=PASSWORD)
+    client, admin = app.test_client(), app.test_client()
+    log_in(client, f"{role}@crm.test", PASSWORD)
+    log_in(admin, "administrator@crm.test", PASSWORD)
+
+    assert 'href="/roles"' not in client.get("/teams").text
+    assert 'href="/teams"' in client.get("/teams").text
+    assert "role.update" in client.get("/roles").text
+    assert "Create the first one" not in client.get("/roles").text
+    assert 'href="/roles"' in admin.get("/teams").text
+    assert "Not shown to you" not in admin.get("/roles").text
 
 
 @pytest.mark.parametrize("role", ["manager", "representative", "reader"])
