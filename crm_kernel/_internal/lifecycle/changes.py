@@ -16,10 +16,12 @@ from crm_kernel._internal.discovery import InstalledPlugin, installed_plugins
 from crm_kernel._internal.lifecycle import store
 from crm_kernel._internal.lifecycle.data_map import data_map_of
 from crm_kernel._internal.lifecycle.inspection import Inspection, inspect_modules
+from crm_kernel._internal.lifecycle.locking import Hold, one_at_a_time
 from crm_kernel._internal.resolution import dependants_of
 from crm_kernel.config import Config
 from crm_kernel.errors import Conflict, NotFound, PluginError
 from crm_kernel.migrations.autogenerate import import_kernel_models
+from crm_kernel.migrations.branches import current_of, head_of
 
 
 class Run(StrEnum):
@@ -52,23 +54,23 @@ class Change:
 def enable(config: Config, names: Sequence[str], *, run: Run = Run.COMMIT) -> list[Change]:
     """Enable modules: resolve them as one set with the enabled ones, load them in a child process, migrate, switch on.
 
-    Enabling what is enabled changes nothing. Twice at once: the revisions run once, both succeed.
+    Enabling what is enabled changes nothing.
 
     Raises:
         NotFound: a module is not installed.
+        Conflict: another command changes the modules of this instance.
         PluginError: refused before any change: the set does not fit, does not load, or the kernel's tables are behind.
         MigrationFailed: a revision failed; the module stays off, a second run goes on.
     """
     installed = installed_plugins()
     for name in names:
         _require_installed(name, installed)
-    with store.reading_rows(config) as connection:
-        rows = store.stored_modules(connection)
-    _require_current_kernel(config)
-    enabled = {name for name, row in rows.items() if row.state == "enabled"}
-    inspection = inspect_modules(config, enabled | set(names))
-    _refuse_failed(config, names, enabled, inspection)
-    return _switched_on(config, list(dict.fromkeys(names)), installed, inspection, run)
+    with one_at_a_time(config, f"crm modules enable {' '.join(names)}"):
+        enabled = _enabled(config)
+        _require_current_kernel(config)
+        inspection = inspect_modules(config, enabled | set(names))
+        _refuse_failed(config, names, enabled, inspection)
+        return _switched_on(config, list(dict.fromkeys(names)), enabled, inspection, run)
 
 
 def upgrade_modules(config: Config, names: Sequence[str] = (), *, run: Run = Run.COMMIT) -> list[Change]:
@@ -76,23 +78,23 @@ def upgrade_modules(config: Config, names: Sequence[str] = (), *, run: Run = Run
 
     Raises:
         PluginError: refused before any change: a module is not enabled, does not load or its database is newer.
+        Conflict: another command changes the modules of this instance.
         MigrationFailed: a revision failed; a second run goes on.
     """
     installed = installed_plugins()
-    with store.reading_rows(config) as connection:
-        rows = store.stored_modules(connection)
-    enabled = sorted(name for name, row in rows.items() if row.state == "enabled")
-    for name in names:
-        _require_installed(name, installed)
-        if name not in enabled:
-            raise PluginError(name, f"the module is not enabled. Enable it with: crm modules enable {name}")
-    _require_current_kernel(config)
-    inspection = inspect_modules(config, enabled)
-    chosen = list(names) or [name for name in enabled if name in installed]
-    for name in chosen:
-        if name in inspection.failed:
-            raise PluginError(name, inspection.failed[name])
-    return _switched_on(config, chosen, installed, inspection, run)
+    with one_at_a_time(config, " ".join(["crm modules upgrade", *names])):
+        enabled = _enabled(config)
+        for name in names:
+            _require_installed(name, installed)
+            if name not in enabled:
+                raise PluginError(name, f"the module is not enabled. Enable it with: crm modules enable {name}")
+        _require_current_kernel(config)
+        inspection = inspect_modules(config, enabled)
+        chosen = list(names) or sorted(enabled & installed.keys())
+        for name in chosen:
+            if name in inspection.failed:
+                raise PluginError(name, inspection.failed[name])
+        return _switched_on(config, chosen, enabled, inspection, run)
 
 
 def disable(
@@ -106,9 +108,13 @@ def disable(
     Raises:
         NotFound: nothing of that name is known.
         PluginError: an enabled module that is not named depends on it.
+        Conflict: another command changes the modules of this instance.
     """
     installed = installed_plugins()
-    with store.writing_rows(config) as connection:
+    with (
+        one_at_a_time(config, f"crm modules disable {' '.join(names)}"),
+        store.writing_rows(config) as connection,
+    ):
         rows = store.stored_modules(connection)
         for name in names:
             _require_known(name, rows, installed)
@@ -135,22 +141,21 @@ def upgrade_database(
 
     Raises:
         PluginError: refused before the first statement.
+        Conflict: a verb of a module's life runs; other upgrades of the database may run beside this one.
         MigrationFailed: a revision failed; a second run goes on.
         DatabaseUnavailable: the database cannot be reached or written.
     """
-    applied = migrations.upgrade(config, names, report=report)
-    import_kernel_models()
-    with store.writing_rows(config) as connection:
-        store.replace_data_map(connection, "kernel", data_map_of("kernel"))
+    with one_at_a_time(config, " ".join(["crm db upgrade", *(names or ())]), hold=Hold.SHARED):
+        applied = migrations.upgrade(config, names, report=report)
+        import_kernel_models()
+        with store.writing_rows(config) as connection:
+            store.replace_data_map(connection, "kernel", data_map_of("kernel"))
     return applied
 
 
 def dependants(config: Config, names: Sequence[str]) -> list[str]:
     """Return the enabled modules that need one of these, directly or through others, sorted."""
-    with store.reading_rows(config) as connection:
-        rows = store.stored_modules(connection)
-    installed = installed_plugins()
-    enabled = {name for name, row in rows.items() if row.state == "enabled"}
+    installed, enabled = installed_plugins(), _enabled(config)
     found = {other for name in names for other in dependants_of(name, enabled, installed)}
     return sorted(found - set(names))
 
@@ -160,9 +165,9 @@ def uninstall(config: Config, name: str, *, run: Run = Run.COMMIT) -> Change:
 
     Raises:
         NotFound: nothing of that name is known.
-        Conflict: it is still enabled.
+        Conflict: it is still enabled, or another command changes the modules of this instance.
     """
-    with store.writing_rows(config) as connection:
+    with one_at_a_time(config, f"crm modules uninstall {name}"), store.writing_rows(config) as connection:
         rows = store.stored_modules(connection)
         _require_known(name, rows, installed_plugins())
         if name in rows and rows[name].state == "enabled":
@@ -184,12 +189,13 @@ def _refuse_failed(config: Config, names: Sequence[str], enabled: set[str], insp
 
 
 def _switched_on(
-    config: Config, names: Sequence[str], installed: Mapping[str, InstalledPlugin], inspection: Inspection, run: Run
+    config: Config, names: Sequence[str], enabled: set[str], inspection: Inspection, run: Run
 ) -> list[Change]:
-    names = sorted(names, key=inspection.loaded.index)
+    names, installed = sorted(names, key=inspection.loaded.index), installed_plugins()
     applied, sql = _migrated(config, names, run)
     with store.writing_rows(config) as connection:
         rows = store.stored_modules(connection)
+        _refuse_changed(connection, names, enabled, rows, run)
         changes = []
         for name in names:
             row, version = rows.get(name), installed[name].version
@@ -207,6 +213,26 @@ def _switched_on(
             )
         _finish(connection, changes, run)
     return changes
+
+
+def _refuse_changed(
+    connection: sa.Connection, names: Sequence[str], enabled: set[str], rows: Mapping[str, store.StoredModule], run: Run
+) -> None:
+    """Look again in the transaction that switches on: a lock can be lost with its connection, rows cannot."""
+    changed = {name for name, row in rows.items() if row.state == "enabled"} ^ enabled
+    if run is Run.COMMIT:
+        branches = [migrations.find_branch(name) for name in names]
+        changed |= {branch.name for branch in branches if current_of(connection, branch) != head_of(branch)}
+    if changed:
+        raise Conflict(
+            f"{sorted(changed)[0]} was changed meanwhile by somebody else: {', '.join(names)} is not switched on. "
+            "See: crm modules list"
+        )
+
+
+def _enabled(config: Config) -> set[str]:
+    with store.reading_rows(config) as connection:
+        return {name for name, row in store.stored_modules(connection).items() if row.state == "enabled"}
 
 
 def _migrated(config: Config, names: Sequence[str], run: Run) -> tuple[list[migrations.Applied], tuple[str, ...]]:

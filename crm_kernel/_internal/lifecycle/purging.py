@@ -12,6 +12,7 @@ from crm_kernel._internal.discovery import installed_plugins
 from crm_kernel._internal.lifecycle import store
 from crm_kernel._internal.lifecycle.archive import write_archive
 from crm_kernel._internal.lifecycle.changes import Run
+from crm_kernel._internal.lifecycle.locking import one_at_a_time
 from crm_kernel.config import Config
 from crm_kernel.errors import Conflict, NotFound, PluginError
 from crm_kernel.migrations.autogenerate import import_kernel_models, owned_tables
@@ -51,25 +52,31 @@ def purge(config: Config, name: str, folder: Path, *, run: Run = Run.COMMIT) -> 
 
     Raises:
         NotFound: nothing of that name is known.
-        Conflict: the module is enabled.
+        Conflict: the module is enabled, or another command changes the modules of this instance.
         PluginError: another module's table references one of its tables.
         DatabaseUnavailable: the database cannot be reached or written.
     """
-    _refuse_living(config, name)
-    with migration_connection(config) as connection:
-        transaction = connection.begin()
-        try:
-            store.lock_modules(connection)
-            # Asked again: somebody may have enabled it since, and nobody can any more.
-            _refuse_enabled(store.stored_modules(connection), name)
-            tables = module_tables(connection, name)
-            _refuse_referenced(connection, name, tables)
-            found = _export(connection, name, folder, tables) if run is Run.COMMIT else _count(connection, tables)
-            kernel_rows = _delete(connection, name, tables)
-        except BaseException:
-            transaction.rollback()
-            raise
-        transaction.commit() if run is Run.COMMIT else transaction.rollback()
+    with one_at_a_time(config, f"crm modules purge {name}"):
+        _refuse_living(config, name)
+        with migration_connection(config) as connection:
+            transaction = connection.begin()
+            try:
+                found = _purged(connection, name, folder, run)
+            except BaseException:
+                transaction.rollback()
+                raise
+            transaction.commit() if run is Run.COMMIT else transaction.rollback()
+    return found
+
+
+def _purged(connection: sa.Connection, name: str, folder: Path, run: Run) -> Purge:
+    store.lock_modules(connection)
+    # Asked again: somebody may have enabled it since, and nobody can any more.
+    _refuse_enabled(store.stored_modules(connection), name)
+    tables = module_tables(connection, name)
+    _refuse_referenced(connection, name, tables)
+    found = _export(connection, name, folder, tables) if run is Run.COMMIT else _count(connection, tables)
+    kernel_rows = _delete(connection, name, tables)
     return Purge(name, found, kernel_rows, folder if run is Run.COMMIT else None)
 
 

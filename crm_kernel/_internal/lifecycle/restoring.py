@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from crm_kernel._internal.lifecycle.archive import Archive, read_archive, rows_of
 from crm_kernel._internal.lifecycle.changes import Run
+from crm_kernel._internal.lifecycle.locking import one_at_a_time
 from crm_kernel._internal.lifecycle.purging import module_tables
 from crm_kernel.config import Config
 from crm_kernel.errors import Conflict, PluginError
@@ -21,10 +22,12 @@ def restore(config: Config, folder: Path, *, run: Run = Run.COMMIT) -> dict[str,
     Raises:
         InvalidInput: the folder is no intact export.
         PluginError: the module's tables are missing or at another revision than the export's.
-        Conflict: a table holds rows already, or a row refers to something that is gone.
+        Conflict: a table holds rows already, a row refers to something that is gone, or another command changes the
+            modules of this instance.
     """
     archive = read_archive(folder)
-    with migration_connection(config) as connection:
+    running = one_at_a_time(config, f"crm modules restore {folder}")
+    with running, migration_connection(config) as connection:
         transaction = connection.begin()
         try:
             written = _insert(connection, folder, archive)

@@ -126,11 +126,20 @@ def replace_data_map(connection: sa.Connection, name: str, rows: Sequence[Mappin
         connection.execute(sa.insert(DataMapRow), [dict(row) for row in rows])
 
 
-@contextmanager
-def _connected(config: Config) -> Iterator[sa.Connection]:
+def refuse_missing(config: Config) -> None:
+    """Refuse a SQLite file that does not exist yet: connecting would create an empty one.
+
+    Raises:
+        DatabaseUnavailable: it does not.
+    """
     absent = missing_file(config)
     if absent is not None:
         raise DatabaseUnavailable(f"database_url in {config.source}: {absent} does not exist. Create it: crm init")
+
+
+@contextmanager
+def _connected(config: Config) -> Iterator[sa.Connection]:
+    refuse_missing(config)
     engine = make_engine(config.database_url)
     try:
         with database_errors(config), engine.connect() as connection:
