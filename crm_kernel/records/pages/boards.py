@@ -1,8 +1,12 @@
-"""The board page of a record type: one query for all cards, one for counts and totals, whatever the number of columns."""
+"""The board page of a record type: one query for all cards, one for counts and totals, whatever the number of columns.
+
+A column shows its first cards; the rest comes page by page behind a cursor, in the same order as the list has.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,16 +17,18 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import NotFound
 from crm_kernel.records import fields
+from crm_kernel.records.filters import Condition
 from crm_kernel.records.pages.presenting import money_text, record_url, text_of, title_of
+from crm_kernel.records.paging import Cursor
 from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of
 from crm_kernel.records.projection import projection_of
-from crm_kernel.records.reading import ListQuery, record_of, restrictions
+from crm_kernel.records.reading import ListQuery, page_of, record_of, restrictions
 from crm_kernel.records.record_type import Board, BoardColumn, RecordType
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
-#: Cards shown per column; the column's count and total are over all of its records.
+#: Cards shown per column, and added by each "Show more"; the column's count and total are over all of its records.
 CARDS = 50
 
 
@@ -34,7 +40,7 @@ def board_context(
     columns = board.columns(uow, arguments)
     keys = _value_keys(uow, plan, board, columns)
     counts = _column_totals(uow, plan, query, keys)
-    cards = _cards(uow, plan, query, columns, keys)
+    cards, ends = _cards(uow, plan, query, columns, keys)
     return {
         "board_field": board.field,
         "boards": _choices(uow, record_type, arguments),
@@ -46,9 +52,48 @@ def board_context(
                 "asks": column.dialog is not None,
                 **counts.get(column.id, {"count": 0, "total_text": None}),
                 "cards": cards.get(column.id, []),
+                "more": _more(plan, query, arguments, column.id, ends.get(column.id)),
             }
             for column in columns
         ],
+    }
+
+
+def more_cards(
+    uow: UnitOfWork, record_type: RecordType, query: ListQuery, arguments: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the next cards of the column that the arguments name, and where the rest is; one query beside the columns'.
+
+    Raises:
+        NotFound: the board has no such column.
+    """
+    plan, board = plan_of(record_type), _board(record_type)
+    columns = board.columns(uow, arguments)
+    column = next((column for column in columns if column.id == arguments.get("column")), None)
+    if column is None:
+        raise NotFound(_("There is no such column on this board."))
+    inside = replace(query, conditions=(*query.conditions, Condition(board.field, "eq", column.id)))
+    page = page_of(uow, record_type, replace(inside, fields=_card_fields(plan, query), limit=CARDS))
+    asks = any(column.dialog for column in columns)
+    return {
+        "cards": [_card(plan, board, item, asks=asks) for item in page.items],
+        "more": _more(plan, query, arguments, column.id, page.next_cursor),
+    }
+
+
+def _more(
+    plan: TypePlan, query: ListQuery, arguments: Mapping[str, str], column_id: str, cursor: str | None
+) -> dict[str, str] | None:
+    """Return where a column goes on: the cards for the script, the same rows as a list for a browser without it."""
+    if cursor is None:
+        return None
+    endpoint = plan.record_type.endpoint
+    kept = {key: value for key, value in arguments.items() if key not in ("view", "column", "cursor", "limit")}
+    rest = {**kept, "cursor": cursor}
+    listed = {**rest, _board(plan.record_type).field: column_id, "sort": query.order.parameter}
+    return {
+        "url": f"{url_for(f'{endpoint}_column')}?{urlencode({**rest, 'column': column_id})}",
+        "list_url": f"{url_for(f'{endpoint}_list')}?{urlencode(listed)}",
     }
 
 
@@ -123,28 +168,53 @@ def _value_keys(uow: UnitOfWork, plan: TypePlan, board: Board, columns: Sequence
 
 def _cards(
     uow: UnitOfWork, plan: TypePlan, query: ListQuery, columns: Sequence[BoardColumn], keys: Mapping[Any, str]
-) -> dict[str, list[dict[str, Any]]]:
-    record_type, board = plan.record_type, _board(plan.record_type)
-    model = record_type.model
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """Return column id → its first cards, and column id → the cursor behind them where there are more."""
+    board, model = _board(plan.record_type), plan.record_type.model
     value: Any = plan.fields[board.field].column
-    order = query.order.column.desc() if query.order.descending else query.order.column.asc()
-    rank = sa.func.row_number().over(partition_by=value, order_by=(order.nulls_last(), model.id)).label("place")
+    rank = sa.func.row_number().over(partition_by=value, order_by=_order(query, model)).label("place")
     ranked = sa.select(model.id, rank).where(value.in_(keys), *restrictions(uow, plan, query)).subquery()
-    names = tuple(dict.fromkeys((record_type.title, board.field, *board.card, *_currencies(plan, board))))
-    projection = projection_of(uow.actor, plan, names)
+    projection = projection_of(uow.actor, plan, _card_fields(plan, query))
+    # One card more than is shown tells whether there is a rest.
     statement = (
         projection.statement.join(ranked, ranked.c.id == model.id)
-        .where(ranked.c.place <= CARDS)
+        .where(ranked.c.place <= CARDS + 1)
         .order_by(ranked.c.place, model.id)
     )
-    dialogs = {column.id: column.dialog for column in columns}
+    asks = any(column.dialog for column in columns)
     found: dict[str, list[dict[str, Any]]] = {}
+    behind: dict[str, str] = {}
+    ends: dict[str, str] = {}
     for row in uow.session.execute(statement):
         item = projection.read(row)
-        column = item[board.field]
-        column_id = str(column["id"] if isinstance(column, Mapping) else column)
-        found.setdefault(column_id, []).append(_card(plan, board, item, asks=any(dialogs.values())))
-    return found
+        column_id = _column_id(item[board.field])
+        cards = found.setdefault(column_id, [])
+        if len(cards) == CARDS:
+            ends[column_id] = behind[column_id]
+            continue
+        cards.append(_card(plan, board, item, asks=asks))
+        if len(cards) == CARDS:
+            behind[column_id] = Cursor(item[query.order.field.name], row[0]).encode(query.order)
+    return found, ends
+
+
+def _order(query: ListQuery, model: type[Any]) -> tuple[sa.ColumnElement[Any], ...]:
+    """Return the list's own order, so that a column goes on where its last card stands."""
+    column: Any = query.order.column
+    key: Any = model.id
+    if query.order.descending:
+        return column.desc().nulls_first(), key.desc()
+    return column.asc().nulls_last(), key.asc()
+
+
+def _column_id(value: Any) -> str:
+    return str(value["id"] if isinstance(value, Mapping) else value)
+
+
+def _card_fields(plan: TypePlan, query: ListQuery) -> tuple[str, ...]:
+    board = _board(plan.record_type)
+    names = (plan.record_type.title, board.field, query.order.field.name, *board.card, *_currencies(plan, board))
+    return tuple(dict.fromkeys(names))
 
 
 def _card(plan: TypePlan, board: Board, item: Mapping[str, Any], *, asks: bool) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
     if "update" in record_type.verbs:
         add("/<uuid:uid>/edit", "edit", edit_page, update, "GET", "POST")
     if record_type.board is not None:
+        add("/column", "column", column_cards, read)
         add("/<uuid:uid>/move", "move", move, update, "PATCH")
         add("/<uuid:uid>/drop", "drop", drop, update)
     if "delete" in record_type.verbs:
@@ -87,6 +88,15 @@ def list_page(record_type: RecordType) -> Any:
         return render_template("records/board.html", **context, views=_views(record_type, arguments, "board"))
     context |= listing.list_context(uow, record_type, query, arguments)
     return render_template("records/list.html", **context, views=_views(record_type, arguments, "list"))
+
+
+def column_cards(record_type: RecordType) -> str:
+    """Show the next cards of one column of the board: the fragment that "Show more" puts in its place."""
+    arguments = list(request.args.items(multi=True))
+    own = [pair for pair in arguments if pair[0] not in ("column", "limit")]
+    query = parse_query(record_type, own, default_fields=_list_fields(record_type))
+    context = boards.more_cards(current_uow(), record_type, query, dict(arguments))
+    return render_template("records/board_column.html", **context)
 
 
 def detail_page(record_type: RecordType, uid: UUID) -> str:

@@ -15,6 +15,8 @@
       root.addEventListener("keydown", (event) => this.key(event));
       root.addEventListener("focusout", (event) => { if (this.lifted && event.target === this.lifted.card && !this.moving) this.cancel(); });
       root.addEventListener("click", (event) => this.click(event));
+      root.addEventListener("htmx:beforeSwap", (event) => { this.wanted = event.target.contains(document.activeElement); });
+      root.addEventListener("htmx:load", (event) => this.loaded(event.target));
       this.drag();
     }
 
@@ -94,6 +96,16 @@
 
     names(card) {
       return { card: card.getAttribute("aria-label"), column: this.column(card).dataset.label };
+    }
+
+    // --- more cards of a column ---
+    loaded(slot) {
+      const card = slot.querySelector("[data-card]");
+      if (!card) return;
+      // A card that was moved here since the page was loaded is there already.
+      if (this.root.querySelectorAll(`[data-card="${card.dataset.card}"]`).length > 1) return slot.remove();
+      if (this.wanted) card.focus();
+      this.wanted = false;
     }
 
     // --- mouse and touch ---
