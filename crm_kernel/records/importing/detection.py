@@ -22,6 +22,10 @@ from crm_kernel.errors import InvalidInput
 
 #: Bytes read at a time.
 BLOCK = 1 << 20
+#: Characters of one line; what is longer is refused before it fills the memory.
+MAX_LINE = 1_000_000
+#: Bytes that one character takes at most, in any encoding that is found out.
+_WIDEST = 4
 #: Separators that are recognised, the likeliest first.
 SEPARATORS = (";", ",", "\t", "|")
 #: Names of separators for people.
@@ -73,7 +77,7 @@ def detect_encoding(path: Path) -> Found:
     """Return the encoding of a file: a mark's, UTF-8 if every byte fits, else Windows-1252. Reads the file once.
 
     Raises:
-        InvalidInput: no text encoding fits.
+        InvalidInput: no text encoding fits, or a line is far too long: what follows it is not read.
     """
     try:
         with open_bytes(path) as file:
@@ -165,9 +169,10 @@ def _encoding_of(name: str, file: IO[bytes]) -> Found:
         raise InvalidInput(
             {name: [_('holds NUL bytes: no text, or UTF-16 without a mark (then set encoding = "utf-16-le").')]}
         )
-    utf8, western = _Trial("utf-8"), _Trial("cp1252")
+    utf8, western, lines = _Trial("utf-8"), _Trial("cp1252"), _Lines(name)
     block = start
     while block:
+        lines.feed(block)
         utf8.feed(block)
         western.feed(block)
         block = file.read(BLOCK)
@@ -177,6 +182,26 @@ def _encoding_of(name: str, file: IO[bytes]) -> Found:
         return Found("cp1252", utf8.problem)
     message = _("%(wrong)s nor Windows-1252: is it a text file? Else set encoding in the mapping.", wrong=utf8.problem)
     raise InvalidInput({name: [message]})
+
+
+def too_long(name: str, line: int) -> InvalidInput:
+    """Return the refusal of a line that is longer than ``MAX_LINE``."""
+    message = _("longer than %(most)s characters: is the separator or a quote missing?", most=MAX_LINE)
+    return InvalidInput({name: [_("line %(line)s: %(message)s", line=line, message=message)]})
+
+
+class _Lines:
+    """Watches, block by block, that no line grows beyond all bounds; the reader counts characters exactly."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._line, self._length = name, 1, 0
+
+    def feed(self, block: bytes) -> None:
+        end = max(block.rfind(b"\n"), block.rfind(b"\r"))
+        self._line += block.count(b"\n") or block.count(b"\r")
+        self._length = len(block) - 1 - end if end >= 0 else self._length + len(block)
+        if self._length > _WIDEST * MAX_LINE:
+            raise too_long(self._name, self._line)
 
 
 class _Trial:

@@ -22,8 +22,8 @@ from crm_kernel.records.importing import detection
 from crm_kernel.records.importing.rows import Row
 from crm_kernel.records.importing.spreadsheets import restored
 
-#: Characters of one line, and of one card; what is longer is refused before it fills the memory.
-MAX_LINE, MAX_CARD = 1_000_000, 10_000_000
+#: Characters of one card; what is longer is refused before it fills the memory.
+MAX_CARD = 10_000_000
 #: Columns of one file.
 MAX_COLUMNS = 2_000
 #: Records looked at to find out how the file is written.
@@ -107,25 +107,23 @@ class _Text:
     def problem(self, line: int, message: str) -> InvalidInput:
         return InvalidInput({self.name: [_("line %(line)s: %(message)s", line=line, message=message)]})
 
-    def lines(self, *, longest: int = MAX_LINE) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         with detection.open_text(self.path, self.encoding.value) as stream:
             for number in itertools.count(1):
-                line = self._line(stream, number, longest)
+                line = self._line(stream, number)
                 if not line:
                     return
                 yield line
 
-    def _line(self, stream: TextIO, number: int, longest: int) -> str:
+    def _line(self, stream: TextIO, number: int) -> str:
         try:
-            line = stream.readline(longest + 1)
+            line = stream.readline(detection.MAX_LINE + 1)
         except UnicodeError as error:
             raise self._misread(number, error) from error
         except (EOFError, OSError, zlib.error) as error:
             raise self.problem(number, _("cannot be read: %(reason)s.", reason=error)) from error
-        if len(line) > longest:
-            raise self.problem(
-                number, _("longer than %(most)s characters: is the separator or a quote missing?", most=longest)
-            )
+        if len(line) > detection.MAX_LINE:
+            raise detection.too_long(self.name, number)
         if "\0" in line:
             raise self.problem(number, _("holds a NUL character: expected text."))
         return line
