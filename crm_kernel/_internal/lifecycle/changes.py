@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from crm_kernel._internal import migrations
 from crm_kernel._internal.discovery import InstalledPlugin, installed_plugins
 from crm_kernel._internal.lifecycle import store
+from crm_kernel._internal.lifecycle.auditing import notes_of, notes_of_steps, write_notes
 from crm_kernel._internal.lifecycle.data_map import data_map_of
 from crm_kernel._internal.lifecycle.inspection import Inspection, inspect_modules
 from crm_kernel._internal.lifecycle.locking import Hold, one_at_a_time
@@ -150,6 +151,7 @@ def upgrade_database(
         import_kernel_models()
         with store.writing_rows(config) as connection:
             store.replace_data_map(connection, "kernel", data_map_of("kernel"))
+            write_notes(connection, notes_of_steps(store.stored_modules(connection), applied))
     return applied
 
 
@@ -173,7 +175,8 @@ def uninstall(config: Config, name: str, *, run: Run = Run.COMMIT) -> Change:
         if name in rows and rows[name].state == "enabled":
             raise Conflict(f"{name} is enabled. Disable it first: crm modules disable {name}")
         change = _switched_off(connection, name, rows, "uninstalled")
-        _finish(connection, [], run)
+        write_notes(connection, notes_of([change]))
+        _roll_back_rehearsal(connection, run)
     return change
 
 
@@ -254,6 +257,11 @@ def _switched_off(connection: sa.Connection, name: str, rows: Mapping[str, store
 def _finish(connection: sa.Connection, changes: Sequence[Change], run: Run) -> None:
     if any(change.changed for change in changes):
         store.raise_generation(connection)
+    write_notes(connection, notes_of(changes))
+    _roll_back_rehearsal(connection, run)
+
+
+def _roll_back_rehearsal(connection: sa.Connection, run: Run) -> None:
     if run is Run.REHEARSE:
         connection.get_transaction().rollback()  # type: ignore[union-attr]
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from crm_kernel._internal.discovery import installed_plugins
 from crm_kernel._internal.lifecycle import store
 from crm_kernel._internal.lifecycle.archive import write_archive
+from crm_kernel._internal.lifecycle.auditing import Note, write_notes
 from crm_kernel._internal.lifecycle.changes import Run
 from crm_kernel._internal.lifecycle.locking import one_at_a_time
 from crm_kernel.config import Config
@@ -76,7 +77,11 @@ def _purged(connection: sa.Connection, name: str, folder: Path, run: Run) -> Pur
     tables = module_tables(connection, name)
     _refuse_referenced(connection, name, tables)
     found = _export(connection, name, folder, tables) if run is Run.COMMIT else _count(connection, tables)
+    row = store.stored_modules(connection).get(name)
     kernel_rows = _delete(connection, name, tables)
+    before = {"state": row.state, "version": row.version} if row else {"state": "installed"}
+    after = {"state": "purged", "export": str(folder.absolute())}
+    write_notes(connection, [Note(name, "purged", {**before, "rows": found}, after)])
     return Purge(name, found, kernel_rows, folder if run is Run.COMMIT else None)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from crm_kernel._internal.lifecycle import store
 from crm_kernel._internal.lifecycle.archive import Archive, read_archive, rows_of
+from crm_kernel._internal.lifecycle.auditing import Note, write_notes
 from crm_kernel._internal.lifecycle.changes import Run
 from crm_kernel._internal.lifecycle.locking import one_at_a_time
 from crm_kernel._internal.lifecycle.purging import module_tables
@@ -59,6 +61,10 @@ def _insert(connection: sa.Connection, folder: Path, archive: Archive) -> dict[s
         )
     written = {name: _fill(connection, folder, table) for name, table in tables.items() if name in archive.tables}
     _refuse_dangling(connection, archive.module)
+    row = store.stored_modules(connection).get(archive.module)
+    state = {"state": row.state if row else "installed"}
+    after = {**state, "export": str(folder.absolute()), "rows": written}
+    write_notes(connection, [Note(archive.module, "restored", state, after)])
     return written
 
 
