@@ -1,6 +1,7 @@
 """The built-in checks of ``crm doctor``, and those the kernel and the modules register.
 
-Every check stands alone: what one cannot reach is its finding, never the end of the others.
+Every check stands alone: what one finds is never the end of the others. Only the database is asked once for all: when it
+does not answer, that is one finding, and what needs it is not checked.
 """
 
 from __future__ import annotations
@@ -34,8 +35,17 @@ def findings(instance: Instance) -> list[Finding]:
         return [*found, Finding("settings", "error", str(error), "mend the file, or: crm init")]
     found.append(Finding("settings", "ok", config.source))
     for name, check in CHECKS.items():
-        found += _isolated(name, check, config)
+        skipped = name in NEED_DATABASE and not _answers(found)
+        found += [_not_checked(name)] if skipped else _isolated(name, check, config)
     return found
+
+
+def _answers(found: Sequence[Finding]) -> bool:
+    return any(finding.name == "database" and finding.health == "ok" for finding in found)
+
+
+def _not_checked(name: str) -> Finding:
+    return Finding(name, "skipped", "not checked: the database does not answer", "mend what “database” says first")
 
 
 def python_version(version: Sequence[int]) -> Finding:
@@ -63,12 +73,17 @@ def _secret_key(config: Config) -> Iterator[Finding]:
 
 def _database(config: Config) -> Iterator[Finding]:
     from crm_kernel._internal.lifecycle import store
-    from crm_kernel.migrations.running import migration_connection
 
     with store.reading_rows(config) as connection:
         kind = connection.dialect.name
     yield Finding("database", "ok", f"{kind} answers")
-    with migration_connection(config) as connection, connection.begin() as transaction:
+    yield from _isolated("database writable", _writable, config)
+
+
+def _writable(config: Config) -> Iterator[Finding]:
+    from crm_kernel.migrations import running
+
+    with running.migration_connection(config) as connection, connection.begin() as transaction:
         connection.exec_driver_sql("CREATE TABLE crm_doctor_probe (id INTEGER)")
         transaction.rollback()
     yield Finding("database writable", "ok", "yes")
@@ -121,6 +136,9 @@ def _dead_letters(config: Config) -> Iterator[Finding]:
     from crm_kernel._internal.lifecycle import store
     from crm_kernel.jobs.models import JobRow, JobState
 
+    if _kernel_is_behind(config):
+        yield _without_tables("dead letters")
+        return
     with store.reading_rows(config) as connection:
         dead = connection.execute(
             sa.select(sa.func.count()).where(JobRow.state == sa.literal_column(str(int(JobState.DEAD))))
@@ -157,6 +175,9 @@ def _registered(config: Config) -> Iterator[Finding]:
     from crm_kernel._internal.lifecycle.inspection import inspect_modules
     from crm_kernel.app import create_app
 
+    if _kernel_is_behind(config):
+        yield _without_tables("registered checks")
+        return
     with store.reading_rows(config) as connection:
         enabled = [row.name for row in store.stored_modules(connection).values() if row.state == "enabled"]
     # Only what loads in a child process is loaded here: a plugin that ends its interpreter must not end ours.
@@ -171,6 +192,16 @@ def _registered(config: Config) -> Iterator[Finding]:
             yield Finding(check.name, "error", f"the check itself failed: {type(error).__name__}: {error}")
 
 
+def _kernel_is_behind(config: Config) -> bool:
+    from crm_kernel._internal import migrations
+
+    return migrations.status(config)[0].state != "current"
+
+
+def _without_tables(name: str) -> Finding:
+    return Finding(name, "skipped", "not checked: the kernel's tables are not at their head", "crm db upgrade")
+
+
 #: The checks that need settings, in the order they are shown.
 CHECKS: dict[str, Check] = {
     "secret key": _secret_key,
@@ -183,6 +214,8 @@ CHECKS: dict[str, Check] = {
     "port": _port,
     "registered checks": _registered,
 }
+#: Those that are not made while the database does not answer.
+NEED_DATABASE = frozenset({"migrations", "modules", "orphans", "dead letters", "registered checks"})
 
 
 def _isolated(name: str, check: Check, config: Config) -> list[Finding]:

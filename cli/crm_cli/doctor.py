@@ -11,7 +11,7 @@ from crm_cli.common import ExitCode, Instance, echo_json, echo_table, instance_o
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of one check: ``health`` is ``ok``, ``warning`` or ``error``."""
+    """The outcome of one check: ``health`` is ``ok``, ``warning``, ``error``, or ``skipped`` when it could not be made."""
 
     name: str
     health: str

@@ -46,7 +46,7 @@ _AS = click.option(
     "--errors",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write refused rows to a CSV file.",
+    help="Write refused rows, and values left out of others, to a CSV file.",
 )
 @_AS
 @dry_run_option
@@ -216,7 +216,7 @@ def _bars() -> Iterator[Callable[[str, int, int], None] | None]:
 
 @contextmanager
 def _error_file(path: Path | None) -> Iterator[Callable[[RowError], None] | None]:
-    """Yield what writes a refused row to the file; the file is made when the first one comes."""
+    """Yield what writes refused rows and values left out to the file."""
     if path is None:
         yield None
         return
@@ -224,10 +224,11 @@ def _error_file(path: Path | None) -> Iterator[Callable[[RowError], None] | None
 
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", "row", "column", "found", "expected"])
+        writer.writerow(["file", "row", "column", "found", "expected", "verdict"])
 
         def write(error: RowError) -> None:
-            values = (error.file, error.row, error.column, error.found, error.expected)
+            verdict = "refused" if error.refused else "left out"
+            values = (error.file, error.row, error.column, error.found, error.expected, verdict)
             writer.writerow([csv_text(value) for value in values])
 
         yield write
@@ -246,6 +247,8 @@ def _show(result: ImportResult, as_json: bool) -> None:
         for error in source.errors:
             where = f"{error.file}, row {error.row}, {error.column}"
             message(f"{where}: found {error.found!r}, expected {error.expected}")
+        for left in source.warnings:
+            message(f"{left.file}, row {left.row}, {left.column}: left out {left.found!r}: {left.expected}")
 
 
 def _finish(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
@@ -254,8 +257,12 @@ def _finish(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
     if result.failure:
         message(f"Stopped: {result.failure}")
         raise click.exceptions.Exit(ExitCode.FAILURE)
+    hint = f"all of them are in {errors}" if errors else "--errors FILE lists them all"
+    if result.left_out:
+        message(
+            f"{result.left_out} values were left out of rows that were taken: correct them and import again; {hint}."
+        )
     if result.refused:
-        hint = f"all of them are in {errors}" if errors else "--errors FILE lists them all"
         message(f"{result.refused} rows were refused; {hint}.")
         raise click.exceptions.Exit(ExitCode.PARTIAL)
 

@@ -12,7 +12,7 @@ from crm_cli.common import Instance, instance_options, warn
 
 @click.command("serve")
 @click.option("--host", help="Address to listen on (default: the setting host).")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port (default: the setting port).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port (default: the setting port); 0 for a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes (default: the setting workers).")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads per worker (default: the setting threads).")
 @click.option("--skip-failed", is_flag=True, help="Serve without the modules that cannot be loaded.")
@@ -34,7 +34,7 @@ def serve(
     _check(instance)
     how = Serving(
         host=host or config.host,
-        port=port or config.port,
+        port=config.port if port is None else port,
         workers=workers or config.workers,
         threads=threads or config.threads,
         skip_failed=skip_failed,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import contextmanager
 
 import pytest
 from crm_cli.checkup import python_version
+
+from crm_kernel.errors import DatabaseUnavailable
 
 ADMIN = "ann@example.com"
 
@@ -162,6 +165,52 @@ class TestDoctor:
         assert result.exit_code == 6
         assert checks["database"]["health"] == "error"
         assert checks["disk"]["health"] == "ok"
+
+    def test_a_database_that_does_not_answer_is_said_once_and_what_needs_it_is_not_checked(self, crm, instance):
+        result = crm("doctor", "--json", env={"CRM_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none"})
+
+        found = json.loads(result.stdout)
+        assert [check["name"] for check in found if check["health"] == "error"] == ["database"]
+        assert {check["name"]: check["message"] for check in found if check["health"] == "skipped"} == dict.fromkeys(
+            ["migrations", "modules", "orphans", "dead letters", "registered checks"],
+            "not checked: the database does not answer",
+        )
+        assert "1 of " in result.stderr
+
+    def test_a_database_that_is_not_there_is_said_once(self, crm, instance):
+        instance.database.unlink()
+
+        found = json.loads(crm("doctor", "--json").stdout)
+
+        [error] = [check for check in found if check["health"] == "error"]
+        assert (error["name"], "crm init" in error["message"]) == ("database", True)
+        assert not instance.database.exists()
+
+    def test_a_database_without_the_kernels_tables_is_said_once_with_what_to_do(self, crm, instance):
+        instance.database.unlink()
+        sqlite3.connect(instance.database).close()
+
+        found = json.loads(crm("doctor", "--json").stdout)
+
+        [error] = [check for check in found if check["health"] == "error"]
+        assert (error["name"], error["fix"]) == ("migrations", "crm db upgrade")
+        skipped = {check["name"]: check["fix"] for check in found if check["health"] == "skipped"}
+        assert skipped == {"dead letters": "crm db upgrade", "registered checks": "crm db upgrade"}
+
+    def test_a_database_that_only_reads_is_named_and_the_rest_is_checked(self, crm, instance, monkeypatch):
+        from crm_kernel.migrations import running
+
+        @contextmanager
+        def refusing(config):
+            raise DatabaseUnavailable("attempt to write a readonly database")
+            yield
+
+        monkeypatch.setattr(running, "migration_connection", refusing)
+
+        checks = self.checks(crm("doctor", "--json"))
+
+        assert (checks["database"]["health"], checks["database writable"]["health"]) == ("ok", "error")
+        assert checks["dead letters"]["health"] == "ok"
 
     def test_wrong_settings_are_a_finding(self, crm, instance):
         instance.config.write_text("port = 'many'\n")

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from crm_kernel.testing.sites import write_distribution
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+#: Longest wait for anything a process is expected to do, in seconds: machines of continuous integration are loaded.
+PATIENCE = 300
 PAGER = """
 from flask import Blueprint
 
@@ -47,14 +50,6 @@ class PagerPlugin(Plugin):
 
 
 @pytest.fixture
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
 def site(tmp_path):
     """A folder with the module pager, which has one public page."""
     return write_distribution(tmp_path / "site_pager", "pager", files={"plugin.py": PAGER})
@@ -72,45 +67,51 @@ def run(instance, environment):
 
     def call(*arguments):
         argv = [sys.executable, "-m", "crm_cli.main", *map(str, arguments)]
-        return subprocess.run(argv, cwd=instance.folder, env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            argv, cwd=instance.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
 
     return call
 
 
 class Server:
-    """A running ``crm serve``."""
+    """A running ``crm serve``, on a free port that it chooses itself: one chosen here may be taken until it listens."""
 
-    def __init__(self, instance, environment, port, *arguments):
-        self.port, self.log = port, instance.folder / "serve.log"
-        argv = [sys.executable, "-m", "crm_cli.main", "serve", "--port", str(port), "--workers", "2", *arguments]
+    def __init__(self, instance, environment, *arguments):
+        self.log = instance.folder / "serve.log"
+        argv = [sys.executable, "-m", "crm_cli.main", "serve", "--port", "0", "--workers", "2", *arguments]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(argv, cwd=instance.folder, env=environment, stdout=log, stderr=log)
 
     def wait_for(self, words, times=1):
-        end = time.monotonic() + 120
+        end = time.monotonic() + PATIENCE
         while self.log.read_text().count(words) < times:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.1)
 
+    @property
+    def port(self):
+        return int(re.search(r"Serving on http://127\.0\.0\.1:(\d+)", self.log.read_text())[1])
+
     def get(self, path):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         with contextlib.closing(connection):
             connection.request("GET", path)
             return connection.getresponse().status
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture
-def serve(instance, environment, free_port):
+def serve(instance, environment):
     """Start a server and wait until it serves."""
     started = []
 
     def start(*arguments):
-        server = Server(instance, environment, free_port, *arguments)
+        server = Server(instance, environment, *arguments)
         started.append(server)
         server.wait_for("Serving on")
         return server
@@ -207,13 +208,11 @@ def test_a_set_that_does_not_load_leaves_the_old_workers_serving_and_says_why(ru
     assert "pager\tfailed" in listed.stdout
 
 
-def test_an_enabled_module_whose_code_is_gone_stops_the_start_with_two_ways_out(
-    run, serve, instance, environment, free_port
-):
+def test_an_enabled_module_whose_code_is_gone_stops_the_start_with_two_ways_out(run, serve, instance, environment):
     run("modules", "enable", "pager")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "cli")])
 
-    refused = run("serve", "--port", free_port)
+    refused = run("serve", "--port", "0")
 
     assert refused.returncode == 4
     assert "pager: no installed distribution provides it" in refused.stderr
