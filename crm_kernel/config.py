@@ -43,6 +43,8 @@ class Config:
     threads: int = 4
     #: Public address in links that leave the process; never taken from a request's Host header.
     base_url: str = ""
+    #: Proxies of one's own in front of the server: so many of the last ``X-Forwarded-*`` entries are believed. 0: none is.
+    trusted_proxies: int = 0
     #: Whether cookies are sent over https only; off for a trial on localhost.
     secure_cookies: bool = True
     #: Name shown in the page header and in messages.
@@ -55,7 +57,6 @@ class Config:
     default_region: str = "US"
     #: ISO 4217 code of the currency all base amounts are in; cannot change once sales exist.
     base_currency: str = "USD"
-    #: ``console`` for people, ``json`` for machines.
     #: Settings of plugins as found: plugin → setting → raw value.
     plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The file it was read from, for messages.
@@ -165,6 +166,11 @@ def _check(config: Config) -> None:
         raise ConfigError(f"secret_key in {config.source}: {len(config.secret_key)} characters, expected at least 32")
     if not 0 < config.port < 65536:
         raise ConfigError(f"port in {config.source}: found {config.port}, expected 1 to 65535")
+    if config.trusted_proxies < 0:
+        raise ConfigError(
+            f"trusted_proxies in {config.source}: found {config.trusted_proxies}, expected 0 (nobody is believed) or "
+            "the number of proxies in front"
+        )
     if not config.languages:
         raise ConfigError(f"languages in {config.source}: empty, expected at least one")
 

@@ -2,7 +2,7 @@
 
 Counted before a transaction is opened, and only what failed: a whole company behind one address may log in at nine.
 The memory is the process's own unless ``RATELIMIT_STORAGE_URI`` names a shared one; the exact count per account is in
-``login.py``.
+``login.py``. Behind a proxy everybody has its address until the setting ``trusted_proxies`` says how many there are.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, current_app, g, has_request_contex
 from flask.json.provider import JSONProvider
 from flask_babel import Babel
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PrefixLoader
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.records.projection import json_ready
@@ -59,6 +60,7 @@ def init_web(app: Flask) -> None:
         SESSION_COOKIE_SECURE=runtime_of(app).config.secure_cookies,
         SESSION_COOKIE_NAME="crm_session",
     )
+    _trust_proxies(app, runtime_of(app).config.trusted_proxies)
     _init_templates(app)
     _init_languages(app)
     init_problems(app)
@@ -66,6 +68,12 @@ def init_web(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.context_processor(shell_context)
     app.after_request(_add_headers)
+
+
+def _trust_proxies(app: Flask, hops: int) -> None:
+    """Take address, scheme and host from what so many proxies of our own added; anybody can send the same headers."""
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
 
 def seal_routes(app: Flask) -> None:
