@@ -19,7 +19,7 @@ from crm_kernel.database import utcnow
 
 HERE = Path(__file__).parent
 #: Longest wait for anything a process is expected to do; machines of continuous integration are slow at times.
-PATIENCE = 60.0
+PATIENCE = 600.0
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
@@ -40,11 +40,13 @@ class Worker:
     def says(self, word: str) -> str:
         """Wait until the worker has written a line that starts with a word, and return the line."""
 
-        def found() -> str | None:
-            lines = self.output.read_text(encoding="utf-8").splitlines() if self.output.exists() else []
-            return next((line for line in lines if line.startswith(word)), None)
+        return wait_for(lambda: self.said(word))
 
-        return wait_for(found)
+    def said(self, word: str) -> str | None:
+        """Return the first line that starts with a word, None if there is none yet."""
+        # What has no end yet is still being written.
+        text = self.output.read_text(encoding="utf-8").rpartition("\n")[0] if self.output.exists() else ""
+        return next((line for line in text.splitlines() if line.startswith(word)), None)
 
     def send(self, number: int) -> None:
         """Send the worker a signal as soon as it has started."""

@@ -2,8 +2,8 @@
 
 Run as a script it imports everything once and then forks one worker per line of its input, because a process that
 starts from nothing spends seconds importing: ``{"url": …, "name": …, "lease_seconds": …, "output": FILE}``. A worker
-writes ``started <pid>`` and ``stopped`` into its file. Every job leaves one effect; a label that starts with ``freeze``
-writes ``frozen`` and sleeps before it does.
+writes ``started <pid>`` and ``stopped`` into its file. Every job leaves one effect; at a label that starts with ``freeze``
+it writes ``frozen`` and stops itself (SIGSTOP) before it does, until somebody continues it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import harness
@@ -21,6 +20,9 @@ from sqlalchemy.orm import configure_mappers
 
 from crm_kernel import contributions as c
 from crm_kernel.jobs.runner import Runner
+
+#: Set in worker processes only: the test's own process runs the same handlers, and must not freeze.
+IS_WORKER = threading.Event()
 
 
 def take(uow, event):
@@ -34,10 +36,11 @@ def work(uow, payload):
 
 
 def send(payload):
-    """Do something outside the database, slowly if asked to; its effect commits with the result."""
-    if payload["label"].startswith("freeze"):
+    """Do something outside the database, frozen on the way if asked to; its effect commits with the result."""
+    if payload["label"].startswith("freeze") and IS_WORKER.is_set():
+        # By itself, so that it happens here on a machine of any speed, and not while it holds a lock of the database.
         print("frozen", flush=True)
-        time.sleep(payload["seconds"])
+        os.kill(os.getpid(), signal.SIGSTOP)
     return lambda uow: harness.leave_effect(uow, payload["label"])
 
 
@@ -63,6 +66,7 @@ def pieces() -> harness.Pieces:
 
 def run(url: str, name: str, lease_seconds: float) -> None:
     """Run one worker until SIGTERM."""
+    IS_WORKER.set()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     app = harness.build(url, alpha=pieces())
