@@ -11,8 +11,13 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from crm_kernel.testing.sites import write_distribution
+
+# A slow machine is no finding: neither a deadline per example nor a limit for making one.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -51,12 +56,12 @@ def run_python():
     def run(arguments, *, sites=(), check=True, **options):
         path = os.pathsep.join([*map(str, sites), str(ROOT), str(ROOT / "cli"), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), **options.pop("env", {})}
+        options.setdefault("timeout", 600)  # long enough for a loaded machine
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
             capture_output=True,
             text=True,
             env=environment,
-            timeout=120,
             **options,
         )
         assert not check or done.returncode == 0, done.stderr

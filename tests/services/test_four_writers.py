@@ -53,7 +53,7 @@ def race(available_database: str, crm_test_databases: Any, run_python: Callable[
         engine = sa.create_engine(url)
         with sa.orm.Session(engine) as session, session.begin():
             session.add(Product(sku="WRITTEN", name="Written by four", unit_price=Decimal(0), currency="EUR"))
-        done = run_python([SCRIPT, url, how, TIMES])
+        done = run_python([SCRIPT, url, how, TIMES], timeout=1200)
         with engine.connect() as connection:
             price, version = connection.execute(sa.select(Product.unit_price, Product.version)).one()
         engine.dispose()

@@ -46,8 +46,8 @@ def revision_file(revision, body, *, name, down=None, needs=None, message="Chang
 
 @pytest.fixture(autouse=True)
 def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that nobody gives back fails a test in seconds instead of hanging it."""
-    monkeypatch.setattr(running, "_SQLITE_PATIENCE_MS", 8_000)
+    """A lock that nobody gives back fails a test in a minute instead of hanging it."""
+    monkeypatch.setattr(running, "_SQLITE_PATIENCE_MS", 60_000)
 
 
 @pytest.fixture

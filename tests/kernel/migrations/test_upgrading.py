@@ -134,7 +134,7 @@ def test_four_processes_that_upgrade_at_once_apply_every_revision_once(config, t
 
     for process in processes:
         process.start()
-    counts = [queue.get(timeout=60) for _ in processes]
+    counts = [queue.get(timeout=300) for _ in processes]
     for process in processes:
         process.join()
 

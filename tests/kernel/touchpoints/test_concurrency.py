@@ -16,6 +16,8 @@ from crm_kernel.touchpoints.models import Interaction
 from crm_kernel.touchpoints.services import record_interaction
 
 THREADS = 4
+#: Longest wait of a thread for the others, in seconds: nobody waits so long who is not lost.
+PATIENCE = 300
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def together(unit, customer_id):
         found, barrier = [], threading.Barrier(THREADS)
 
         def work():
-            barrier.wait(20)
+            barrier.wait(PATIENCE)
             with unit() as uow:
                 found.append(tell(uow, uow.session.get(Customer, customer_id)).uid)
 
@@ -41,7 +43,7 @@ def together(unit, customer_id):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(PATIENCE)
         return found
 
     return run
