@@ -11,6 +11,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 KINDS = ("sqlite", "postgresql")
 #: Names the server to use: ``postgresql+psycopg://user@host:port/postgres``.
 VARIABLE = "CRM_TEST_PG_URL"
+#: PostgreSQL's code for a database that somebody is connected to.
+_IN_USE = "55006"
 _LOCAL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 
 #: Fills an empty database: ``fill(url, plugins)``.
@@ -165,7 +168,18 @@ class Databases:
         engine = sa.create_engine(self.server(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with engine.connect() as connection:
             for statement in statements:
-                connection.exec_driver_sql(statement)
+                _patiently(partial(connection.exec_driver_sql, statement))
+
+
+def _patiently(execute: Callable[[], object]) -> None:
+    """Make or drop a database; PostgreSQL itself waits five seconds only for connections to it that are just ending."""
+    for attempt in range(10):
+        try:
+            execute()
+            return
+        except sa.exc.OperationalError as error:
+            if attempt == 9 or getattr(error.orig, "sqlstate", None) != _IN_USE:
+                raise
 
 
 def migrate(url: str, plugins: tuple[str, ...]) -> None:
@@ -228,7 +242,7 @@ def _fold_journal(url: str) -> None:
 def _refusal(url: str) -> str | None:
     """Return why a server cannot be used, or None."""
     try:
-        options: dict[str, Any] = {"connect_timeout": 3}
+        options: dict[str, Any] = {"connect_timeout": 30}
         with sa.create_engine(url, connect_args=options, poolclass=sa.NullPool).connect():
             return None
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:

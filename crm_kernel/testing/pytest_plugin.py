@@ -84,7 +84,10 @@ def crm_test_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dat
     own = tmp_path_factory.mktemp("databases")
     shared = own.parent.parent if os.environ.get("PYTEST_XDIST_WORKER") else own.parent
     databases = Databases(own, migrate, shared / "pgserver")
-    yield databases
+    with pytest.MonkeyPatch.context() as patch:
+        # A test is not about how long a loaded machine takes to give back a lock.
+        patch.setattr("crm_kernel.database._BUSY_SECONDS", 120)
+        yield databases
     databases.close()
 
 
