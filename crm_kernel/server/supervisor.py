@@ -22,6 +22,9 @@ from crm_kernel.server.order import Order
 from crm_kernel.server.sockets import listen
 from crm_kernel.server.watching import ModuleSet, current_generation, current_set, forget_failure, remember_failure
 
+#: How long replaced workers are waited for before the new ones are said to serve.
+_LEAVING_SECONDS = 10.0
+
 #: Makes the command line of a sibling for a set of modules.
 SiblingCommand = Callable[[Sequence[str]], Sequence[str]]
 
@@ -166,7 +169,8 @@ class Supervisor:
         self._siblings.clear()
         self._pauses.clear()
         forget_failure(self.config)
-        self._wait_for_leaving(self.how.drain_seconds + 2)
+        # Until it has left, an old worker may still answer; on a loaded machine that takes its time.
+        self._wait_for_leaving(self.how.drain_seconds + _LEAVING_SECONDS, lambda: self._stopping)
         say("The new workers serve.")
 
     def _refuse(self, fresh: Sequence[Child], found: ModuleSet, reason: str) -> None:
@@ -182,10 +186,10 @@ class Supervisor:
         child.let_go()
         self._leaving.append(child)
 
-    def _wait_for_leaving(self, seconds: float) -> None:
+    def _wait_for_leaving(self, seconds: float, stopping: Callable[[], bool]) -> None:
         """Wait until the old processes are gone: idle ones leave at once, a long request may outlast the wait."""
         end = time.monotonic() + seconds
-        while any(child.alive for child in self._leaving) and time.monotonic() < end:
+        while any(child.alive for child in self._leaving) and time.monotonic() < end and not stopping():
             time.sleep(0.05)
 
     def _tend(self) -> None:
@@ -219,7 +223,7 @@ class Supervisor:
             self._socket.close()
         for child in (*self._workers, *self._siblings.values()):
             self._retire(child)
-        self._wait_for_leaving(self.how.drain_seconds + self.how.grace_seconds + 2)
+        self._wait_for_leaving(self.how.drain_seconds + self.how.grace_seconds + 2, lambda: False)
         late = [child for child in self._leaving if child.alive]
         for child in late:
             child.kill()

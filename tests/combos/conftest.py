@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 #: How long a server may take until it answers, on a loaded machine.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Instance:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=2 * PATIENCE_SECONDS,
         )
 
     def json(self, *arguments: object) -> Any:
@@ -58,16 +58,15 @@ class Instance:
     @contextmanager
     def served(self, *options: str) -> Iterator[Callable[[str], int]]:
         """Serve the instance; yield ``get(path)`` → HTTP status, redirects not followed."""
-        port = free_port()
-        arguments = [*self.command, "serve", "--port", str(port), "--workers", "1", *options]
+        arguments = [*self.command, "serve", "--port", "0", "--workers", "1", *options]
         log = (self.folder / "serve.log").open("w+")
         server = subprocess.Popen(arguments, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
         try:
-            _wait_until_ready(server, port, log.name)
-            yield lambda path: status_of(f"http://127.0.0.1:{port}{path}")
+            address = _wait_until_served(server, Path(log.name))
+            yield lambda path: status_of(address + path)
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.wait(PATIENCE_SECONDS)
             log.close()
 
 
@@ -79,30 +78,22 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def status_of(url: str) -> int:
     """Return the status of a GET; redirects are not followed."""
     try:
-        with urllib.request.build_opener(_NoRedirect).open(url, timeout=10) as answer:
+        with urllib.request.build_opener(_NoRedirect).open(url, timeout=PATIENCE_SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: str) -> None:
+def _wait_until_served(server: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until the server says its address and is ready, and return the address."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
-        assert server.poll() is None, f"the server ended with {server.returncode}: {Path(log).read_text()}"
-        try:
-            if status_of(f"http://127.0.0.1:{port}/health/ready") == 200:
-                return
-        except OSError:
-            pass
+        assert server.poll() is None, f"the server ended with {server.returncode}: {log.read_text()}"
+        said = re.search(r"Serving on (http://\S+)", log.read_text())
+        if said is not None and status_of(f"{said[1]}/health/ready") == 200:
+            return said[1]
         time.sleep(0.2)
-    pytest.fail(f"the server did not answer within {PATIENCE_SECONDS} s: {Path(log).read_text()}")
+    pytest.fail(f"the server did not answer within {PATIENCE_SECONDS} s: {log.read_text()}")
 
 
 @pytest.fixture(scope="session")
