@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,16 +16,20 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
+#: Longest wait for anything that has to happen: only a failing test waits so long, and machines of CI are loaded.
+PATIENCE = 120.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 class Site:
     """A served instance: its address, its log-in, and the ``crm`` command on it."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        #: Known as soon as it is served.
+        self.url = ""
         self.login: dict[str, str] = {}
         self.log = folder / "serve.log"
 
@@ -37,27 +41,36 @@ class Site:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=5 * PATIENCE,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "CRM_SECURE_COOKIES": "false", "CRM_PORT": str(self.port), "CRM_WORKERS": "1"}
+        return {**os.environ, "CRM_SECURE_COOKIES": "false", "CRM_WORKERS": "1"}
 
     def answers(self, path: str) -> int:
         """Return the status of a request without log-in."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=5) as response:
+            with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as response:
                 return response.status
         except urllib.error.HTTPError as error:
             return error.code
         except OSError:
             return 0
 
-    def wait_for(self, path: str, status: int, seconds: float = 60) -> None:
+    def wait_until_served(self, server: subprocess.Popen[bytes]) -> None:
+        """Wait until the server says its address, and remember it."""
+        end = time.monotonic() + PATIENCE
+        while (said := re.search(r"Serving on (http://\S+)", self.log.read_text())) is None:
+            assert server.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)
+        self.url = said[1]
+
+    def wait_for(self, path: str, status: int) -> None:
         """Wait until a request is answered with that status."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while self.answers(path) != status:
             assert time.monotonic() < end, f"{path} never answered {status}:\n{self.log.read_text()}"
             time.sleep(0.2)
@@ -67,25 +80,22 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory):
     """A new instance with the module sfa and an administrator, served."""
     folder = tmp_path_factory.mktemp("site")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    found = Site(folder, port)
+    found = Site(folder)
     made = found.crm(
         "init", str(folder), "--yes", "--json", "--admin-email", "ada@site.example", "--admin-name", "Ada Site",
         "--modules", "sfa", "--base-currency", "EUR", "--default-region", "FR",
     )  # fmt: skip
     found.login = {"email": "ada@site.example", "password": _password(made)}
     with found.log.open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "crm_cli.main", "serve"], cwd=folder, env=found.environment(), stdout=log, stderr=log
-        )
+        command = [sys.executable, "-m", "crm_cli.main", "serve", "--port", "0"]
+        server = subprocess.Popen(command, cwd=folder, env=found.environment(), stdout=log, stderr=log)
     try:
+        found.wait_until_served(server)
         found.wait_for("/health/ready", 200)
         yield found
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def _password(text: str) -> str:
@@ -112,10 +122,19 @@ def browser_type_launch_args():
     return {"executable_path": CHROMIUM, "args": flags}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patience():
+    """Playwright's own five seconds for an expectation are too few for a loaded machine."""
+    expect.set_options(timeout=PATIENCE * 1000)
+    yield
+    expect.set_options(timeout=5000)
+
+
 @pytest.fixture(scope="session")
 def signed_in(site: Site, browser):
     """The browser state of the administrator, logged in once."""
     context = browser.new_context(base_url=site.url, locale="en-GB")
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     page.goto("/")
     page.locator("[name=email]").fill(site.login["email"])
@@ -146,6 +165,7 @@ def open_page(site: Site, browser, signed_in):
             storage_state=options.pop("storage_state", signed_in),
             **options,
         )
+        context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)
         return watch(context.new_page())
 

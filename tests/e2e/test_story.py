@@ -8,6 +8,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+#: Seconds; as in conftest.py.
+PATIENCE = 120.0
+
 pytestmark = [pytest.mark.browser, pytest.mark.crm_databases("sqlite")]
 
 
@@ -35,6 +38,7 @@ def opportunity(open_page):
         page.locator("[name=amount]").fill(amount.replace(" ", "").replace(",", "."))
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("heading", name=name)).to_be_visible()
+        page.wait_for_load_state()  # a button that opens a dialog is a plain link until its script has run
         return page
 
     return make
@@ -80,18 +84,21 @@ def test_an_opportunity_moves_by_mouse_and_by_keyboard_and_stays_moved(opportuni
     columns = page.locator("[data-column]")
     card = page.locator("[data-card]", has_text="Move me")
 
-    card.drag_to(columns.nth(1).locator("[data-cards]"), target_position={"x": 100, "y": 20})
+    _until(
+        page, "window.Sortable && [...document.querySelectorAll('[data-cards]')].every((list) => Sortable.get(list))"
+    )
+    with page.expect_response(_changes):
+        card.drag_to(columns.nth(1).locator("[data-cards]"), target_position={"x": 100, "y": 20})
     expect(columns.nth(1)).to_contain_text("Move me")
-    page.wait_for_load_state("networkidle")
     page.reload()
     expect(columns.nth(1)).to_contain_text("Move me")
 
     page.locator("[data-card]", has_text="Move me").focus()
-    for key in ("Space", "ArrowRight", "Enter"):
-        page.keyboard.press(key)
+    with page.expect_response(_changes):
+        for key in ("Space", "ArrowRight", "Enter"):
+            page.keyboard.press(key)
     expect(columns.nth(2)).to_contain_text("Move me")
     expect(page.locator("#crm-announcer")).to_contain_text("moved to")
-    page.wait_for_load_state("networkidle")
     page.reload()
     expect(columns.nth(2)).to_contain_text("Move me")
 
@@ -105,10 +112,10 @@ def test_losing_by_a_drop_asks_for_the_reason(opportunity):
     dialog = page.locator(".crm-dialog[open]")
     expect(dialog).to_contain_text("Reason")
     dialog.get_by_role("combobox").first.select_option(index=1)
-    dialog.get_by_role("button", name="Lose", exact=True).click()
+    with page.expect_response(_changes):
+        dialog.get_by_role("button", name="Lose", exact=True).click()
 
     expect(lost).to_contain_text("Lose me")
-    page.wait_for_load_state("networkidle")
     page.reload()
     expect(page.locator("[data-column]").last).to_contain_text("Lose me")
 
@@ -135,7 +142,9 @@ def test_search_finds_a_customer_by_the_start_of_a_word_without_accents(open_pag
     page.locator("[name=display_name]").fill("Crêperie Élan")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", name="Crêperie Élan")).to_be_visible()
+    page.wait_for_load_state()  # the shortcut is a script's
     page.keyboard.press("Control+k")
+    expect(page.locator("[data-shortcut-search]")).to_be_focused()
     page.keyboard.type("crepe ela")
     page.keyboard.press("Enter")
 
@@ -179,8 +188,8 @@ def test_a_list_and_a_form_work_without_javascript(open_page):
     expect(page.get_by_role("heading", name="Plain HTML Ltd")).to_be_visible()
 
 
-def test_disabling_the_module_takes_its_menu_and_pages_and_keeps_its_rows(open_page, site):
-    page = open_page()
+def test_disabling_the_module_takes_its_menu_and_pages_and_keeps_its_rows(opportunity, open_page, site):
+    page = opportunity("Keeping Ltd", "Keep me")
     open_page.expected.append("404")
     page.goto("/")
     expect(page.get_by_role("link", name="Opportunities").first).to_be_visible()
@@ -197,9 +206,22 @@ def test_disabling_the_module_takes_its_menu_and_pages_and_keeps_its_rows(open_p
     assert site.crm("export", "sfa.opportunity", "--format", "jsonl").count("\n") == before > 0
 
 
-def _reload_until(page, holds, seconds=30):
+def _changes(response):
+    """Say whether a response answers a change. What the page shows is no proof that the server has heard of it."""
+    return response.request.method != "GET"
+
+
+def _until(page, script):
+    """Wait until a script of the page is true."""
+    end = time.monotonic() + PATIENCE
+    while not page.evaluate(f"Boolean({script})"):
+        assert time.monotonic() < end, script
+        time.sleep(0.05)
+
+
+def _reload_until(page, holds):
     """Open the start page again until something holds: for a moment the old worker still answers its kept connections."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     page.goto("/")
     while not holds():
         assert time.monotonic() < end, page.content()
