@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from crm_kernel.records.importing.rows import Row
+from crm_kernel.records.importing.rows import LeftOut, Row
+from crm_kernel.records.importing.transforms import family_name, given_name
 
 #: The columns of every vCard file.
 COLUMNS = (
@@ -16,6 +17,8 @@ COLUMNS = (
 #: What ``source`` says of customers that come from a card.
 SOURCE = "vcard"
 
+#: Property of a card by the channel it becomes.
+_PROPERTIES = {"phone": "TEL", "mobile": "TEL", "fax": "TEL", "email": "EMAIL", "web": "URL"}
 _PERSONAL = ("prefix", "given_name", "family_name", "suffix", "job_title")
 _LABELLED_CHANNELS = {"mobile": "mobile", "fax": "fax"}
 _POINT_PURPOSES = ("work", "home")
@@ -27,15 +30,44 @@ def read_cards(cards: Iterable[str], ignored: set[str]) -> Iterator[Row]:
 
     A broken card gives a row whose ``problem`` says why.
     """
+    from crm_kernel.customers.problems import said
+    from crm_kernel.customers.values.errors import ValueProblem
     from crm_kernel.customers.vcards import read_vcards
 
     for number, card in enumerate(cards, 1):
         for found in read_vcards(card):
             ignored.update(found.ignored)
-            if found.customer is None:
-                yield Row(number, {"problem": str(found.problem)})
-            else:
+            if found.problem is not None:
+                yield Row(number, {"problem": said(ValueProblem(found.problem.template, position=number))})
+            elif found.customer is not None:
                 yield Row(number, _values(found.customer))
+
+
+def settled_cards(cards: Iterable[str]) -> Iterator[Row]:
+    """Yield the rows of ``read_cards`` as they can be stored; inside an app context.
+
+    A number or an address that is none is left out and told in ``Row.left_out``: one mistyped number is no reason to
+    lose the person. The same one twice comes once.
+    """
+    for row in read_cards(cards, set()):
+        points, left_out = _sound(row.values.get("contact_points") or ())
+        yield Row(row.number, {**row.values, "contact_points": points}, left_out)
+
+
+def _sound(points: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
+    from crm_kernel.customers.normalising import contact_values
+    from crm_kernel.customers.problems import said
+    from crm_kernel.customers.values.errors import ValueProblem
+
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    left_out = []
+    for point in points:
+        channel, value = point["channel"], point["value"]
+        try:
+            kept.setdefault((channel, contact_values().normalise(channel, value)[1]), point)
+        except ValueProblem as problem:
+            left_out.append(LeftOut(_PROPERTIES[channel], value, said(problem)))
+    return list(kept.values()), tuple(left_out)
 
 
 def _values(draft: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,6 +75,12 @@ def _values(draft: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {name: draft.get(name) for name in COLUMNS}
     found |= {name: draft.get(name) if person else None for name in _PERSONAL}
     birth_date = draft.get("birth_date")
+    if person and not (found["given_name"] or found["family_name"]):
+        # A card may say FN alone; a person of ours has names.
+        found["given_name"], found["family_name"] = (
+            given_name(found["display_name"]),
+            family_name(found["display_name"]),
+        )
     found["birth_date"] = birth_date.isoformat() if birth_date and person else None
     found["language"] = next(iter(draft.get("languages") or ()), None)
     found["contact_points"] = [_point(point) for point in draft.get("contact_points") or ()]

@@ -37,6 +37,7 @@ class Outcome:
 
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     errors: list[RowError] = field(default_factory=list)
+    warnings: list[RowError] = field(default_factory=list)
 
 
 class SourceRun:
@@ -70,6 +71,12 @@ class SourceRun:
                 self._matcher.identify(draft)
         for batch in self._batches(drafts):
             self._import(uow, batch, outcome)
+        outcome.warnings += [
+            RowError(self.source.name, draft.row.number, left.name, left.found, left.expected, refused=False)
+            for draft in drafts
+            if not draft.problems
+            for left in draft.row.left_out
+        ]
         return outcome
 
     def _look_up(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:

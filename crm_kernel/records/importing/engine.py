@@ -265,7 +265,9 @@ def _note(
     for verdict, number in outcome.verdicts.items():
         found.count(verdict, number)
     found.errors += outcome.errors[: SHOWN_ERRORS - len(found.errors)]
-    for error in outcome.errors if report else ():
+    found.left_out += len(outcome.warnings)
+    found.warnings += outcome.warnings[: SHOWN_ERRORS - len(found.warnings)]
+    for error in (*outcome.errors, *outcome.warnings) if report else ():
         report(error)  # type: ignore[misc]
     if progress:
         progress(run.source.name, found.rows, run.source.total)

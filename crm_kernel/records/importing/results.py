@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why a row was refused: where, what was found there, what was expected."""
+    """Why a row was refused, or a value left out of it: where, what was found there, what was expected."""
 
     file: str
     #: Number of the line (of the card in a vCard file) the row starts on, from 1.
@@ -35,9 +35,11 @@ class RowError:
     column: str
     found: str
     expected: str
+    #: False: this value alone was left out, the rest of the row was taken.
+    refused: bool = True
 
 
-#: Is called with every error, as it is found.
+#: Is called with every error and every value left out, as they are found.
 Reporter = Callable[[RowError], None]
 
 
@@ -51,6 +53,9 @@ class SourceResult:
     detected: dict[str, str] = field(default_factory=dict)
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     errors: list[RowError] = field(default_factory=list)
+    #: Number of values left out of rows that were taken, and the first of them.
+    left_out: int = 0
+    warnings: list[RowError] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -70,7 +75,9 @@ class SourceResult:
             "rows": self.rows,
             **numbers,
             "detected": self.detected,
+            "left_out": self.left_out,
             "errors": [asdict(error) for error in self.errors],
+            "warnings": [asdict(warning) for warning in self.warnings],
         }
 
 
@@ -95,6 +102,11 @@ class ImportResult:
         """Number of refused rows."""
         return self.total(Verdict.REFUSED)
 
+    @property
+    def left_out(self) -> int:
+        """Number of values left out of rows that were taken."""
+        return sum(source.left_out for source in self.sources)
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON-ready values."""
         numbers = {verdict.value: self.total(verdict) for verdict in Verdict}
@@ -104,5 +116,6 @@ class ImportResult:
             "mode": self.mode,
             "failure": self.failure,
             **numbers,
+            "left_out": self.left_out,
             "sources": [source.to_json() for source in self.sources],
         }

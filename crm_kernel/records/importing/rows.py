@@ -8,8 +8,19 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A value that is wrong and was left out of its row, so that the rest can be taken."""
+
+    #: The file's own name of the place: ``TEL``.
+    name: str
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row: the number of the line it starts on (of the card in a vCard file), and its values by column."""
 
     number: int
     values: Mapping[str, Any]
+    left_out: tuple[LeftOut, ...] = ()

@@ -230,16 +230,18 @@ def _object(text: _Text, number: int, line: str) -> dict[str, Any]:
 
 
 def _open_vcard(text: _Text) -> Source:
-    from crm_kernel.records.importing.cards import COLUMNS, read_cards
+    from crm_kernel.records.importing.cards import COLUMNS, read_cards, settled_cards
 
-    total, ignored = 0, set[str]()
+    total, ignored, sample = 0, set[str](), list[Mapping[str, Any]]()
     for row in read_cards(_cards(text), ignored):
         total = row.number
+        if total <= SAMPLE:
+            sample.append(row.values)
     if not total:
         raise InvalidInput({text.name: [_("holds no vCard: expected BEGIN:VCARD.")]})
     if ignored:
         text.detected["ignored"] = ", ".join(sorted(ignored))
-    return Source(text.name, COLUMNS, total, (), lambda: read_cards(_cards(text), set()), text.detected)
+    return Source(text.name, COLUMNS, total, tuple(sample), lambda: settled_cards(_cards(text)), text.detected)
 
 
 def _cards(text: _Text) -> Iterator[str]:

@@ -63,7 +63,7 @@ def suggested_mapping(file: Path, name: str | None = None) -> str:
     """
     source = open_source(file)
     plan = plan_of(record_type(name)) if name else _likeliest(source)
-    return "\n".join(_lines(source, plan, suggested_fields(source.columns, plan)))
+    return "\n".join(_lines(source, plan, _fields_of(source, plan)))
 
 
 def suggested_fields(columns: tuple[str, ...], plan: TypePlan) -> dict[str, str]:
@@ -80,6 +80,15 @@ def suggested_fields(columns: tuple[str, ...], plan: TypePlan) -> dict[str, str]
     return {column: found[column] for column in columns if column in found}
 
 
+def _fields_of(source: Source, plan: TypePlan) -> dict[str, str]:
+    """Return column → field path for a source; a column that holds lists can only be a whole collection."""
+    lists = {name for values in source.sample for name, value in values.items() if isinstance(value, list)}
+    collections = {field.name for field in plan.collections() if field.writable}
+    found = suggested_fields(tuple(column for column in source.columns if column not in lists), plan)
+    found |= {name: name for name in lists & collections}
+    return {column: found[column] for column in source.columns if column in found}
+
+
 def _tell_names_apart(found: dict[str, str]) -> None:
     """Read a column called name or nom as the family name where another one holds the given name."""
     paths = set(found.values())
@@ -91,7 +100,7 @@ def _tell_names_apart(found: dict[str, str]) -> None:
 
 def _likeliest(source: Source) -> TypePlan:
     plans = [plan_of(found) for found in record_types().values() if "create" in found.verbs]
-    scores = [(len(suggested_fields(source.columns, plan)), plan) for plan in plans]
+    scores = [(len(_fields_of(source, plan)), plan) for plan in plans]
     best = max((score for score, _plan in scores), default=0)
     if not best:
         message = _("no column is understood: say which records these are with --record.")

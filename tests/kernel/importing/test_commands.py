@@ -43,8 +43,8 @@ def test_an_import_prints_what_became_of_the_rows_and_says_that_some_were_refuse
     assert "1 rows were refused" in done.stderr
     with (folder / "errors.csv").open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.reader(file)) == [
-            ["file", "row", "column", "found", "expected"],
-            ["accounts.csv", "4", "Employees", "many", "Not a valid integer."],
+            ["file", "row", "column", "found", "expected", "verdict"],
+            ["accounts.csv", "4", "Employees", "many", "Not a valid integer.", "refused"],
         ]
 
 
@@ -132,6 +132,35 @@ def test_a_mapping_is_suggested_from_the_columns_and_works(cli, tmp_path):
     }
     mapping = tmp_path / "suggested.toml"
     mapping.write_text(done.stdout + '\n[source.constants]\nkind = "person"\n')
+    assert cli("import", file, "--mapping", mapping, "--yes", "--json").json()["created"] == 1
+
+
+def test_a_mapping_suggested_for_cards_imports_what_no_mapping_imports(cli, tmp_path):
+    file, mapping, kept = tmp_path / "a.vcf", tmp_path / "suggested.toml", tmp_path / "left.csv"
+    file.write_text(
+        "BEGIN:VCARD\nVERSION:3.0\nFN:Ada Lovelace\nTEL:+33612345678\nTEL:12\nADR:;;1 rue X;Paris;;75001;FR\nEND:VCARD\n"
+    )
+
+    done = cli("import", file, "--suggest")
+    mapping.write_text(done.stdout)
+    first = cli("import", file, "--mapping", mapping, "--yes", "--errors", kept)
+    second = cli("import", file, "--record", "customer", "--yes", "--json").json()
+
+    [source] = tomllib.loads(done.stdout)["source"]
+    assert (source["record_type"], source["match"]) == ("customer", ["source", "external_ref"])
+    assert (first.exit_code, second["unchanged"], second["left_out"]) == (0, 1, 1)
+    assert "a.vcf, row 1, TEL: left out '12': '12' is too short for a phone number" in first.stderr
+    assert [row["verdict"] for row in csv.DictReader(kept.open(encoding="utf-8-sig"))] == ["left out"]
+
+
+def test_a_mapping_suggested_for_json_lines_takes_lists_as_collections(cli, tmp_path):
+    file, mapping = tmp_path / "a.jsonl", tmp_path / "suggested.toml"
+    file.write_text(
+        '{"kind": "organization", "Name": "Acme", "contact_points": [{"channel": "email", "value": "a@acme.com"}]}\n'
+    )
+
+    mapping.write_text(cli("import", file, "--suggest", "--record", "customer").stdout)
+
     assert cli("import", file, "--mapping", mapping, "--yes", "--json").json()["created"] == 1
 
 

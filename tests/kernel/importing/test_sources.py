@@ -117,14 +117,15 @@ def test_a_file_of_an_unknown_kind_is_refused_with_the_known_ones(write):
         open_source(write("a.pdf", "x"))
 
 
-def test_cards_become_rows_with_the_fields_of_customers(write):
+def test_cards_become_rows_with_the_fields_of_customers(write, crm_app):
     card = (
         "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ada Lovelace\r\nN:Lovelace;Ada;;;\r\nTEL;TYPE=CELL:+33612345678\r\n"
         "URL:http://ada.example\r\nX-AIM:ada\r\nEND:VCARD\r\n"
     )
     source = open_source(write("a.vcf", card * 2))
 
-    [first, second] = source.rows()
+    with crm_app.app_context():
+        [first, second] = source.rows()
 
     assert (first.number, second.number) == (1, 2)
     assert first.values["contact_points"] == [
