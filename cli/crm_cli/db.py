@@ -124,10 +124,9 @@ def revision(name: str, text: str, dry_run: bool) -> None:
     """Write the next revision of a module from its models (for developers); needs no instance."""
     from crm_kernel._internal import migrations
 
-    path = migrations.revision(name, text, now=dt.datetime.now(dt.UTC))
+    now = dt.datetime.now(dt.UTC)
     if not dry_run:
-        click.echo(str(path))
+        click.echo(str(migrations.revision(name, text, now=now)))
         return
-    click.echo(path.read_text(encoding="utf-8"))
-    path.unlink()
+    click.echo(migrations.revision_text(name, text, now=now))
     message("Dry run: nothing was written.")

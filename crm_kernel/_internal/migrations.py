@@ -7,6 +7,7 @@ upgrading reads its revision files alone, so that it works while the plugin itse
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ __all__ = [
     "plan",
     "rehearsal",
     "revision",
+    "revision_text",
     "status",
     "upgrade",
 ]
@@ -200,7 +202,28 @@ def revision(name: str, message: str, *, now: dt.datetime) -> Path:
         PluginError: the plugin cannot be imported.
     """
     _import_models(name)
-    branch = _writable_branch(name)
+    versions = _versions_of(name)
+    versions.mkdir(parents=True, exist_ok=True)
+    return _write(Branch(name, versions), message, now)
+
+
+def revision_text(name: str, message: str, *, now: dt.datetime) -> str:
+    """Return what ``revision`` would write, from a copy of the branch's revisions; nothing is written beside them.
+
+    Raises:
+        Conflict: nothing differs.
+        PluginError: the plugin cannot be imported.
+    """
+    _import_models(name)
+    with tempfile.TemporaryDirectory() as folder:
+        copy, versions = Path(folder) / "versions", _versions_of(name)
+        if versions.is_dir():
+            shutil.copytree(versions, copy)
+        copy.mkdir(exist_ok=True)
+        return _write(Branch(name, copy), message, now).read_text(encoding="utf-8")
+
+
+def _write(branch: Branch, message: str, now: dt.datetime) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Config(database_url=f"sqlite:///{folder}/scratch.db", source="scratch")
         with migration_connection(scratch) as connection:
@@ -278,11 +301,9 @@ def _import_models(name: str) -> None:
         import_plugin(installed_plugins()[name])
 
 
-def _writable_branch(name: str) -> Branch:
-    if name == KERNEL:
-        folder = kernel_branch().versions
-    else:
+def _versions_of(name: str) -> Path:
+    folder = kernel_branch().versions
+    if name != KERNEL:
         folder = package_folder(installed_plugins()[name]) / "migrations" / "versions"
     assert folder is not None
-    folder.mkdir(parents=True, exist_ok=True)
-    return Branch(name, folder)
+    return folder

@@ -1,0 +1,258 @@
+"""``--dry-run`` of every command that writes: nothing in the database and nothing in the folders is another after it.
+
+The table below says how each writing command of ``crm`` is called on an instance that gives it something to do. Without
+``--dry-run`` the same call does change something, so that none of them passes because it was refused or had no work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sqlite3
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from crm_kernel.testing.sites import write_distribution
+
+EVENT = "01990000-0000-7000-8000-000000000001"
+READY_JOB = 7
+#: Command → its arguments. Every command with ``--dry-run`` must be here.
+CALLS = {
+    "init": ["new", "--admin-email", "zoe@example.com"],
+    "modules enable": ["beta"],
+    "modules upgrade": ["delta"],
+    "modules disable": ["alpha"],
+    "modules uninstall": ["gamma"],
+    "modules purge": ["gamma", "--export-to", "gamma-export"],
+    "modules restore": ["alpha-export"],
+    "db upgrade": [],
+    "db reindex": [],
+    "db revision": ["epsilon", "--message", "Add a thing"],
+    "users create": ["carl@example.com", "--role", "reader"],
+    "users deactivate": ["bob@example.com"],
+    "users activate": ["ivy@example.com"],
+    "users reset-password": ["bob@example.com"],
+    "users token": ["bob@example.com", "--name", "script"],
+    "users assign": ["bob@example.com", "manager"],
+    "import": ["people.csv", "--record", "customer"],
+    "events retry": ["--all"],
+    "events replay": [EVENT, "--subscriber", "alpha.greet"],
+    "jobs retry": ["--all"],
+    "jobs cancel": [str(READY_JOB)],
+    "demo load": ["--today", "2026-06-01"],
+}
+PLUGIN = """
+from crm_kernel.contributions import Subscriber
+from crm_kernel.customers.events import CustomerCreated
+from crm_kernel.plugin import Plugin, hookimpl
+
+
+class AlphaPlugin(Plugin):
+    name = "alpha"
+
+    @hookimpl
+    def crm_register_subscribers(self):
+        return [Subscriber(name="alpha.greet", event=CustomerCreated, handler=lambda uow, event: None)]
+"""
+MODELS = """
+from sqlalchemy.orm import Mapped, mapped_column
+
+from crm_kernel.plugin import plugin_base
+
+
+class Thing(plugin_base("epsilon")):
+    __tablename__ = "epsilon_thing"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+EPSILON = """
+from crm_kernel.plugin import Plugin
+
+
+class EpsilonPlugin(Plugin):
+    name = "epsilon"
+    model_modules = (".models",)
+"""
+REVISION = '''"""Create a table."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "20260101_0900"
+down_revision = None
+branch_labels = ("{name}",)
+depends_on = None
+
+
+def upgrade():
+    op.create_table("{name}_thing", sa.Column("id", sa.Integer, primary_key=True))
+
+
+def downgrade():
+    op.drop_table("{name}_thing")
+'''
+#: What a living connection to SQLite keeps beside the file; the file's content is compared as a dump.
+_OF_THE_DATABASE = re.compile(r"crm\.db(-wal|-shm)?|.*\.pyc|__pycache__")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder that holds an instance, ``site``, and the modules installed for it, ``wheels``."""
+
+    folder: Path
+
+    @property
+    def site(self) -> Path:
+        return self.folder / "site"
+
+    def state(self) -> dict[str, str]:
+        """Return everything there is: each line of the database's dump, each folder, each file's digest."""
+        connection = sqlite3.connect(self.site / "crm.db")
+        try:
+            dump = "\n".join(connection.iterdump())
+        finally:
+            connection.close()
+        files = sorted(p for p in self.folder.rglob("*") if not _OF_THE_DATABASE.fullmatch(p.name))
+        found = {str(p.relative_to(self.folder)): "folder" if p.is_dir() else _digest(p) for p in files}
+        return {**found, **{f"database line {n}": line for n, line in enumerate(dump.splitlines())}}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run(command: str, *more: str):
+    """Run a command of the table in this process and in the current folder."""
+    from crm_cli.main import cli
+
+    return CliRunner().invoke(cli, [*command.split(), *CALLS[command], *more], prog_name="crm")
+
+
+def writing_commands() -> dict[str, click.Command]:
+    """Return name → command of every command of ``crm`` that has ``--dry-run``."""
+    from crm_cli.main import cli
+
+    found: dict[str, click.Command] = {}
+    waiting: list[tuple[str, click.Command]] = [("", cli)]
+    while waiting:
+        name, command = waiting.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            waiting += [
+                (f"{name} {sub}".strip(), command.get_command(context, sub)) for sub in command.list_commands(context)
+            ]
+        elif any("--dry-run" in parameter.opts for parameter in command.params):
+            found[name] = command
+    return found
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """An instance in which every command of the table has something to do; copy it."""
+    place = Place(tmp_path_factory.mktemp("dry_runs"))
+    wheels = place.folder / "wheels"
+    revision = "migrations/versions/20260101_0900_thing.py"
+    for name in ("alpha", "beta", "gamma", "delta"):
+        files = {revision: REVISION.format(name=name)} | ({"plugin.py": PLUGIN} if name == "alpha" else {})
+        write_distribution(wheels, name, files=files, requires=["crm-kernel>=0.1"])
+    write_distribution(wheels, "epsilon", files={"plugin.py": EPSILON, "models.py": MODELS})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(wheels))
+        patch.chdir(place.folder)
+        _fill(place)
+    return place
+
+
+def _fill(place: Place) -> None:
+    from crm_cli.main import cli
+
+    from crm_kernel._internal import lifecycle, migrations
+    from crm_kernel.config import load_config
+
+    def crm(*arguments):
+        done = CliRunner().invoke(cli, list(arguments), prog_name="crm")
+        assert done.exit_code == 0, done.output
+
+    crm("init", "site", "--admin-email", "ann@example.com", "--yes")
+    os.chdir(place.site)
+    config = load_config()
+    Path("people.csv").write_text("kind,given_name,family_name\nperson,Ada,Lovelace\nperson,,\n")
+    Path("one.csv").write_text("kind,given_name,family_name\nperson,Grace,Hopper\n")
+    crm("import", "one.csv", "--record", "customer", "--yes")
+    crm("users", "create", "bob@example.com", "--role", "reader")
+    crm("users", "create", "ivy@example.com", "--role", "reader")
+    crm("users", "deactivate", "ivy@example.com")
+    migrations.upgrade(config, ["alpha", "gamma"])
+    lifecycle.purge(config, "alpha", Path("alpha-export"))
+    migrations.upgrade(config, ["alpha"])
+    _store_rows(place.site / "crm.db")
+
+
+def _store_rows(database: Path) -> None:
+    """Write what no command makes in one step: module rows, a dead delivery, a waiting job, a lost word of the search."""
+    connection = sqlite3.connect(database)
+    at = "'2026-01-01 00:00:00.000000'"
+    connection.executescript(f"""
+        INSERT INTO module (name, state, version, changed_at) VALUES
+            ('alpha', 'enabled', '1.0.0', {at}), ('gamma', 'disabled', '1.0.0', {at}), ('delta', 'enabled', '0.9', {at});
+        INSERT INTO gamma_thing (id) VALUES (1), (2);
+        DELETE FROM search_entry;
+        DELETE FROM job;
+        INSERT INTO event (id, uid, name, version, occurred_at, payload, actor, channel, request_id, causation_depth)
+            VALUES (99, X'{EVENT.replace("-", "")}', 'kernel.customer_created', 1, {at}, '{{}}', 'system', 'cli', 'r', 0);
+        INSERT INTO job (id, module, name, event_id, payload, run_at, state, failures, created_at) VALUES
+            (5, 'alpha', 'alpha.greet', 99, '{{}}', {at}, 3, 10, {at}),
+            ({READY_JOB}, 'alpha', 'alpha.other', NULL, '{{}}', {at}, 0, 0, {at});
+    """)
+    connection.close()
+
+
+@pytest.fixture
+def place(prepared: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A copy of the instance, as the current folder, with its modules installed."""
+    from crm_kernel.database import metadata
+
+    copy = Place(tmp_path / "place")
+    shutil.copytree(prepared.folder, copy.folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(str(copy.folder / "wheels"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(copy.site)
+    yield copy
+    for name in [name for name in sys.modules if re.match(r"crm_(alpha|beta|gamma|delta|epsilon)\b", name)]:
+        del sys.modules[name]
+    if "epsilon_thing" in metadata.tables:
+        metadata.remove(metadata.tables["epsilon_thing"])
+
+
+def test_every_writing_command_is_in_the_table() -> None:
+    assert writing_commands().keys() == CALLS.keys()
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_dry_run_changes_nothing(command: str, place: Place) -> None:
+    before = place.state()
+
+    done = run(command, "--dry-run")
+
+    assert done.exit_code in (0, 7), done.output
+    assert "Dry run" in done.stderr
+    assert place.state() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", CALLS)
+def test_the_same_call_without_dry_run_changes_something(command: str, place: Place) -> None:
+    before = place.state()
+    asks = any("--yes" in parameter.opts for parameter in writing_commands()[command].params)
+
+    done = run(command, *(["--yes"] if asks else []))
+
+    assert done.exit_code in (0, 7), done.output
+    assert place.state() != before
