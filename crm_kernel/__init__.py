@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from crm_kernel.jobs.services import enqueue
     from crm_kernel.plugin import Plugin, hookimpl, plugin_base
     from crm_kernel.records.fields import MAX_AMOUNT, Choice, Collection, Country, Currency, Money, Reference
-    from crm_kernel.records.ownership import teams_of, with_team
+    from crm_kernel.records.ownership import with_team, with_teams
     from crm_kernel.records.pages.presenting import money_text, plain_text
     from crm_kernel.records.plan import record_type
     from crm_kernel.records.record_type import Action, Board, BoardColumn, Extension, FormSection, RecordType, Services
@@ -113,7 +113,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "jobs.services": ("enqueue",),
     "plugin": ("Plugin", "hookimpl", "plugin_base"),
     "records.fields": ("MAX_AMOUNT", "Choice", "Collection", "Country", "Currency", "Money", "Reference"),
-    "records.ownership": ("teams_of", "with_team"),
+    "records.ownership": ("with_team", "with_teams"),
     "records.pages.presenting": ("money_text", "plain_text"),
     "records.plan": ("record_type",),
     "records.record_type": ("Action", "Board", "BoardColumn", "Extension", "FormSection", "RecordType", "Services"),
@@ -213,8 +213,8 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "visible",
     "AppUser",
     "Team",
-    "teams_of",
     "with_team",
+    "with_teams",
     # for views and panels
     "record_type",
     "setting",

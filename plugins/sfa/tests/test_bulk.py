@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from crm_sfa.opportunities.bulk import create_opportunities, update_opportunities
 from crm_sfa.opportunities.models import Opportunity, StageChange
 from crm_sfa.opportunities.record import OPPORTUNITY
-from crm_sfa.opportunities.services import create_opportunity
+from crm_sfa.opportunities.services import create_opportunity, update_opportunity
 from crm_sfa.pipelines.services import create_pipeline
 from crm_sfa.reports.queries import totals_of
 from crm_sfa.reports.scope import ReportScope
@@ -172,3 +172,19 @@ def test_the_cost_of_a_chunk_does_not_grow_with_its_rows(uow, pipeline, stage, c
         return len(queries)
 
     assert cost(10) == cost(200) <= 12
+
+
+def test_in_bulk_as_alone_a_new_owner_brings_his_team_and_no_owner_leaves_it(uow, pipeline, factories):
+    north = factories.record("team", name="North")
+    ada = factories.record("user", name="Ada", email="ada@example.com", team=north)
+    bob = factories.record("user", name="Bob", email="bob@example.com")
+    keys = create_opportunities(uow, [{"name": name, "owner_id": bob.id} for name in ("in bulk", "alone")])
+    many, one = (uow.session.get_one(Opportunity, key) for key in keys)
+    teams = []
+
+    for owner in (ada.id, None, bob.id):
+        update_opportunities(uow, {many.id: {"owner_id": owner}})
+        update_opportunity(uow, one, {"owner_id": owner})
+        teams.append((many.team_id, one.team_id))
+
+    assert teams == [(north.id, north.id), (north.id, north.id), (None, None)]

@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 from uuid_utils.compat import uuid7
 
 from crm_kernel.errors import InvalidInput, NotFound
-from crm_kernel.records.ownership import teams_of
+from crm_kernel.records.ownership import with_teams
 from crm_sfa.opportunities import ledger, rules
 from crm_sfa.opportunities.history import change_stage, noon
 from crm_sfa.opportunities.models import Opportunity, StageChange
@@ -48,8 +48,8 @@ def create_opportunities(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> 
     """
     problems: dict[str, list[str]] = {}
     places = load_places(uow)
-    teams = teams_of(uow, {row["owner_id"] for row in rows if row.get("owner_id") is not None})
-    found = [_new_row(uow, row, places, teams, problems, f"{index}.") for index, row in enumerate(rows)]
+    owned = with_teams(uow, rows)
+    found = [_new_row(uow, row, places, problems, f"{index}.") for index, row in enumerate(owned)]
     _refuse_taken(uow, [(None, row) for row in found], problems)
     for place in ledger.convert_many(uow, found, problems):
         if found[place]["status"] == WON:
@@ -77,7 +77,6 @@ def update_opportunities(uow: UnitOfWork, changes: Mapping[int, Mapping[str, Any
     """
     problems: dict[str, list[str]] = {}
     places, stored = load_places(uow), _load(uow, changes)
-    teams = teams_of(uow, {row["owner_id"] for row in changes.values() if row.get("owner_id") is not None})
     _refuse_taken(uow, [(key, _reference_of(stored[key], row)) for key, row in changes.items()], problems)
     wanted = []
     for index, (key, row) in enumerate(changes.items()):
@@ -88,9 +87,10 @@ def update_opportunities(uow: UnitOfWork, changes: Mapping[int, Mapping[str, Any
             wanted.append((opportunity, changed))
     if problems:
         raise InvalidInput(problems)
+    wanted = _with_new_teams(uow, wanted)
     for opportunity, changed in wanted:
         try:
-            _apply(uow, opportunity, changed, places, teams)
+            _apply(uow, opportunity, changed, places)
         except InvalidInput as error:
             place = list(changes).index(opportunity.id)
             problems |= {f"{place}.{field}": messages for field, messages in error.errors.items()}
@@ -106,7 +106,6 @@ def _new_row(
     uow: UnitOfWork,
     row: Mapping[str, Any],
     places: Places,
-    teams: Mapping[int, int | None],
     problems: dict[str, list[str]],
     path: str,
 ) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def _new_row(
         "currency": row.get("currency") or (ledger.base_currency() if found["amount"] is not None else None),
         "opened_on": row.get("opened_on") or min(today, day or today),
         "closed_at": noon(day) if day else None,
-        "team_id": row.get("team_id") or teams.get(found["owner_id"]),
+        "team_id": row.get("team_id"),
     }
     found["stage_since"] = found["closed_at"] or noon(found["opened_on"])
     return found
@@ -191,16 +190,21 @@ def _check_change(
         problems[f"{path}stage"] = [_("Its sale is recorded: use the action Reopen, which refunds it.")]
 
 
+def _with_new_teams(
+    uow: UnitOfWork, wanted: Sequence[tuple[Opportunity, dict[str, Any]]]
+) -> list[tuple[Opportunity, dict[str, Any]]]:
+    """Give those that change hands the new owner's team, as changing one alone does; at most one query."""
+    moved = iter(with_teams(uow, [changed for _opportunity, changed in wanted if "owner_id" in changed]))
+    return [(opportunity, next(moved) if "owner_id" in changed else changed) for opportunity, changed in wanted]
+
+
 def _apply(
     uow: UnitOfWork,
     opportunity: Opportunity,
     changed: Mapping[str, Any],
     places: Places,
-    teams: Mapping[int, int | None],
 ) -> None:
     stage = places.next_for(opportunity, changed, {}, "")
-    if "owner_id" in changed and changed.get("team_id") is None:
-        changed = {**changed, "team_id": teams.get(changed["owner_id"])}
     for name, value in changed.items():
         if name not in ("pipeline_id", "stage_id"):
             setattr(opportunity, name, value)
