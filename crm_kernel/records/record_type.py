@@ -130,6 +130,9 @@ class RecordType:
     #: Attribute of the model with the customer's key: the record then appears on the 360 page, and follows the
     #: customer's visibility, merge and erasure.
     customer: str | None = None
+    #: Kind of a touch point its module records → what happened, a lazy label. The summary then names the record alone:
+    #: timelines show both in the reader's language ("Won: Forty chairs").
+    timeline: Mapping[str, Any] = field(default_factory=dict)
     #: Attribute of the model with the key of the user who wrote a row, for types without an owner: whoever holds a verb
     #: for his own records or his team's has it for the rows he wrote. Reading is not narrowed by it.
     author: str | None = None

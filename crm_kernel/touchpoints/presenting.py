@@ -78,12 +78,17 @@ def _entry(interaction: Interaction, types: Mapping[str, RecordType], now: dt.da
         "day_text": _day(interaction.occurred_at, now),
         "icon": icon or _ICONS.get(interaction.channel, "activity"),
         "color": _COLORS.get(interaction.direction, "gray"),
-        "title": interaction.summary,
+        "title": _title(interaction, subject),
         "body": interaction.body,
         "actor": interaction.actor_name,
         "source": None if interaction.source_plugin == "kernel" else interaction.source_plugin.upper(),
         "url": url_for(f"{subject.endpoint}_detail", uid=uid) if subject else None,
     }
+
+
+def _title(interaction: Interaction, subject: RecordType | None) -> str:
+    happened = subject.timeline.get(interaction.kind) if subject else None
+    return _("%(what)s: %(summary)s", what=happened, summary=interaction.summary) if happened else interaction.summary
 
 
 def _day(moment: dt.datetime, now: dt.datetime) -> str:

@@ -20,10 +20,10 @@ class InteractionKind(Choice):
     open_when_read = True
 
     def label_of(self, value: str) -> Any:
-        """Return the label of a kind: ``sfa.opportunity_won`` is called what an ``sfa.opportunity`` is called."""
+        """Return the label of a kind: what its record type's ``timeline`` calls it, else what the record is called."""
         known = [found for name, found in record_types().items() if value.startswith(f"{name}_")]
         subject = max(known, key=lambda found: len(found.name), default=None)
-        return super().label_of(value) if subject is None else subject.label
+        return super().label_of(value) if subject is None else subject.timeline.get(value, subject.label)
 
 
 class InteractionSchema(Schema):

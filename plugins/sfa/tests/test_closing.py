@@ -38,7 +38,7 @@ def test_winning_records_sale_touch_point_event_and_step_together(uow, opportuni
     assert (sale.channel, sale.source_plugin, sale.external_ref) == ("rep", "sfa", str(opportunity.uid))
     assert (sale.customer_id, sale.amount, sale.currency) == (customer.id, Decimal(1200), "USD")
     touch = uow.session.scalars(sa.select(Interaction)).one()
-    assert (touch.customer_id, touch.kind, touch.summary) == (customer.id, "sfa.opportunity_won", "Won: Forty chairs")
+    assert (touch.customer_id, touch.kind, touch.summary) == (customer.id, "sfa.opportunity_won", "Forty chairs")
     assert (touch.subject_type, touch.subject_uid) == ("sfa.opportunity", opportunity.uid)
     (event,) = recorded_events("sfa.opportunity_won")
     assert (event.customer_id, event.amount, event.base_amount) == (customer.uid, Decimal(1200), Decimal(1200))
@@ -142,7 +142,7 @@ def test_losing_keeps_reason_and_note_and_tells_the_timeline(uow, opportunity, r
 
     assert (opportunity.status, opportunity.lost_reason) == ("lost", "competitor")
     touch = uow.session.scalars(sa.select(Interaction)).one()
-    assert (touch.kind, touch.summary, touch.body) == ("sfa.opportunity_lost", "Lost: Forty chairs", "Nearer by.")
+    assert (touch.kind, touch.summary, touch.body) == ("sfa.opportunity_lost", "Forty chairs", "Nearer by.")
     (event,) = recorded_events("sfa.opportunity_lost")
     assert (event.reason, event.closed_on) == ("competitor", uow.now.date())
     assert _sales(uow) == []

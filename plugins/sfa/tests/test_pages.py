@@ -217,6 +217,14 @@ def test_the_customers_page_shows_card_progress_and_the_won_deal_in_the_timeline
     assert "Won: Desks" in page
 
 
+def test_what_happened_is_told_in_the_readers_language(login, deals):
+    browser = login(grants=ALL)
+    browser.post("/language", data={"language": "fr"})
+
+    assert "Gagnée\u00a0: Desks" in browser.get(f"/customers/{deals['customer']}").text
+    assert "Gagnée" in browser.get("/interactions").text
+
+
 def test_the_opportunitys_page_shows_its_way_and_its_actions(login, deals):
     browser = login(grants=ALL)
 

@@ -47,7 +47,7 @@ def win_opportunity(
         raise InvalidInput({"amount": [_("Winning needs an amount: give it here or on the opportunity.")]})
     _close(uow, opportunity, stage, day)
     ledger.record_win(uow, opportunity)
-    ledger.tell_timeline(uow, opportunity, OpportunityWon.name, _("Won: %(name)s", name=opportunity.name))
+    ledger.tell_timeline(uow, opportunity, OpportunityWon.name)
     uow.record(
         OpportunityWon(
             opportunity_id=opportunity.uid,
@@ -81,7 +81,7 @@ def lose_opportunity(
     day = rules.checked_closing_day(uow, opportunity, closed_on)
     opportunity.lost_reason, opportunity.lost_note = reason, note
     _close(uow, opportunity, stage, day)
-    ledger.tell_timeline(uow, opportunity, OpportunityLost.name, _("Lost: %(name)s", name=opportunity.name), note)
+    ledger.tell_timeline(uow, opportunity, OpportunityLost.name, note)
     customer = customer_uid(uow, opportunity)
     uow.record(OpportunityLost(opportunity_id=opportunity.uid, customer_id=customer, reason=reason, closed_on=day))
 
@@ -103,7 +103,7 @@ def reopen_opportunity(uow: UnitOfWork, opportunity: Opportunity) -> None:
     opportunity.close_date = opportunity.closed_at = None
     opportunity.lost_reason = opportunity.lost_note = None
     enter_stage(uow, opportunity, stage)
-    ledger.tell_timeline(uow, opportunity, OpportunityReopened.name, _("Reopened: %(name)s", name=opportunity.name))
+    ledger.tell_timeline(uow, opportunity, OpportunityReopened.name)
     customer = customer_uid(uow, opportunity)
     uow.record(OpportunityReopened(opportunity_id=opportunity.uid, customer_id=customer, was=was))
 

@@ -120,8 +120,11 @@ def refund_win(uow: UnitOfWork, opportunity: Opportunity) -> None:
         refund_sale(uow, sale, source_plugin=SOURCE, external_ref=f"{sale.external_ref}:refund")
 
 
-def tell_timeline(uow: UnitOfWork, opportunity: Opportunity, kind: str, summary: str, body: str | None = None) -> None:
-    """Record a touch point on the customer's timeline, about the opportunity; nothing without a customer."""
+def tell_timeline(uow: UnitOfWork, opportunity: Opportunity, kind: str, body: str | None = None) -> None:
+    """Record a touch point on the customer's timeline, about the opportunity and under its name; nothing without a customer.
+
+    What happened is the kind: the record type has its words in every language.
+    """
     customer = uow.session.get(Customer, opportunity.customer_id) if opportunity.customer_id else None
     if customer is None:
         return
@@ -131,7 +134,7 @@ def tell_timeline(uow: UnitOfWork, opportunity: Opportunity, kind: str, summary:
         kind=kind,
         channel="other",
         direction="internal",
-        summary=summary,
+        summary=opportunity.name,
         body=body,
         source_plugin=SOURCE,
         occurred_at=opportunity.closed_at,

@@ -13,6 +13,7 @@ from flask_babel import lazy_pgettext
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.record_type import Action, Board, BoardColumn, FormSection, RecordType, Services
+from crm_sfa.contract import OpportunityLost, OpportunityReopened, OpportunityWon
 from crm_sfa.opportunities import bulk, closing, services
 from crm_sfa.opportunities.models import Opportunity
 from crm_sfa.opportunities.schemas import LoseSchema, OpportunitySchema, WinSchema
@@ -131,6 +132,11 @@ OPPORTUNITY = RecordType(
         update_many=bulk.update_opportunities,
     ),
     customer="customer_id",
+    timeline={
+        OpportunityWon.name: lazy_pgettext("timeline", "Won"),
+        OpportunityLost.name: lazy_pgettext("timeline", "Lost"),
+        OpportunityReopened.name: lazy_pgettext("timeline", "Reopened"),
+    },
     external_key=("source", "external_ref"),
     nav_section="work",
     nav_order=20,
