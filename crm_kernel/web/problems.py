@@ -6,13 +6,16 @@ import logging
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g, redirect, render_template, request, url_for
+from flask import Flask, Response, g, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
+from flask_babel import refresh
 from werkzeug.exceptions import HTTPException
 
 from crm_kernel.access.actor import ANONYMOUS, Actor
 from crm_kernel.access.audit import record_access
+from crm_kernel.access.authentication import authenticate
 from crm_kernel.errors import N_, CrmError, Forbidden, InvalidInput, Unauthenticated
+from crm_kernel.unit_of_work import reading
 from crm_kernel.web.edge import channel, request_id
 
 log = logging.getLogger("crm.web")
@@ -100,8 +103,21 @@ def _on_http_error(error: HTTPException) -> Any:
             if name not in ("Content-Type", "Content-Length"):
                 answer.headers[name] = value
         return answer
+    _recognise()
     title, detail = _REFUSED.get(status, (title, error.description or ""))
     return _page(status, _(title), _(detail) if detail else "")
+
+
+def _recognise() -> None:
+    """Find out who asks for an address that no route has, so that the page speaks his language; two queries at most."""
+    if "crm_actor" in g or g.get("crm_uow") is not None or "_user_id" not in session:
+        return
+    try:
+        with reading(ANONYMOUS, channel=channel(), request_id=request_id()) as uow:
+            g.crm_actor = authenticate(uow)
+    except CrmError:  # the page is shown all the same
+        log.exception("who sent request %s could not be found out", request_id())
+    refresh()
 
 
 def _on_crash(error: Exception) -> Any:

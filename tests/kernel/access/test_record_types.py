@@ -245,3 +245,22 @@ def test_a_user_who_is_deactivated_stays_in_the_list(api):
     assert (gone.status_code, gone.json["active"]) == (200, False)
     assert admin.delete(f"/api/users/{user.json['id']}", etag=_etag(gone)).status_code == 405
     assert [found["name"] for found in admin.get("/api/users?active=false").json["items"]] == ["Ada"]
+
+
+def test_an_address_without_a_page_speaks_the_language_of_whoever_is_logged_in(app, log_in, person, statements):
+    person("reader", password=PASSWORD, language="fr")
+    client = app.test_client()
+    log_in(client, "reader@crm.test", PASSWORD)
+    english = {"Accept-Language": "en"}
+
+    with statements() as logged_in:
+        mine = client.get("/nowhere", headers=english)
+    with statements() as nobody:
+        theirs = app.test_client().get("/nowhere", headers=english)
+
+    assert (mine.status_code, theirs.status_code) == (404, 404)
+    assert 'lang="fr"' in mine.text
+    assert "Il n’y a pas de page à cette adresse" in mine.text
+    assert 'lang="en"' in theirs.text
+    assert "There is no page at this address" in theirs.text
+    assert (len(logged_in) <= 2, nobody) == (True, [])
