@@ -73,13 +73,17 @@ def read_archive(folder: Path) -> Archive:
         tables = {entry["name"]: (int(entry["rows"]), str(entry["sha256"])) for entry in raw["tables"]}
         found = Archive(str(raw["module"]), str(raw["version"]), raw["revision"], tables)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput({str(folder / MANIFEST): [f"no readable manifest of an export: {error}"]}) from error
+        problem = f"no readable manifest of an export, as crm modules purge writes it: {error}"
+        raise InvalidInput({str(folder / MANIFEST): [problem]}) from error
     if raw.get("format") != FORMAT:
         raise InvalidInput({str(folder / MANIFEST): [f"format is {raw.get('format')!r}, expected {FORMAT!r}"]})
     for name, (_rows, digest) in found.tables.items():
         path = folder / f"{name}.jsonl"
         if not path.is_file() or _digest(path) != digest:
-            raise InvalidInput({str(path): ["missing or changed since it was written"]})
+            problem = (
+                f"missing or changed since it was written. Take it from a backup, then: crm modules restore {folder}"
+            )
+            raise InvalidInput({str(path): [problem]})
     return found
 
 

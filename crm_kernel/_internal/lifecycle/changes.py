@@ -94,7 +94,7 @@ def upgrade_modules(config: Config, names: Sequence[str] = (), *, run: Run = Run
         chosen = list(names) or sorted(enabled & installed.keys())
         for name in chosen:
             if name in inspection.failed:
-                raise PluginError(name, inspection.failed[name])
+                raise _refusal(name, inspection.failed[name], f" · go on without it: crm modules disable {name}")
         return _switched_on(config, chosen, enabled, inspection, run)
 
 
@@ -183,12 +183,16 @@ def uninstall(config: Config, name: str, *, run: Run = Run.COMMIT) -> Change:
 def _refuse_failed(config: Config, names: Sequence[str], enabled: set[str], inspection: Inspection) -> None:
     for name in names:
         if name in inspection.failed:
-            raise PluginError(name, inspection.failed[name])
+            raise _refusal(name, inspection.failed[name])
     if inspection.failed:
         # Which of two conflicting modules fails is a matter of order: the newcomer must not break those at work.
         before = inspect_modules(config, enabled - set(names)).failed
         for other in sorted(inspection.failed.keys() - before.keys()):
-            raise PluginError(names[0], f"with it the enabled module {other} fails: {inspection.failed[other]}")
+            raise _refusal(names[0], f"with it the enabled module {other} fails: {inspection.failed[other]}")
+
+
+def _refusal(name: str, reason: str, more: str = "") -> PluginError:
+    return PluginError(name, f"{reason.rstrip('. ')}. What stands in its way: crm modules plan {name}{more}")
 
 
 def _switched_on(
@@ -239,10 +243,14 @@ def _enabled(config: Config) -> set[str]:
 
 
 def _migrated(config: Config, names: Sequence[str], run: Run) -> tuple[list[migrations.Applied], tuple[str, ...]]:
-    if run is Run.REHEARSE:
-        applied, sql = migrations.rehearsal(config, names)
-        return applied, tuple(sql)
-    return migrations.upgrade(config, names), ()
+    try:
+        if run is Run.REHEARSE:
+            applied, sql = migrations.rehearsal(config, names)
+            return applied, tuple(sql)
+        return migrations.upgrade(config, names), ()
+    except migrations.MigrationFailed as error:
+        command = f"crm modules enable {' '.join(names)}"
+        raise migrations.MigrationFailed(f"{error}. Mend the cause, then go on with: {command}") from error
 
 
 def _switched_off(connection: sa.Connection, name: str, rows: Mapping[str, store.StoredModule], state: str) -> Change:
@@ -270,14 +278,17 @@ def _require_installed(name: str, installed: Mapping[str, InstalledPlugin]) -> N
     if name not in installed:
         known = ", ".join(installed) or "none"
         raise NotFound(
-            f"module {name}: no installed distribution provides it: install its wheel first. Installed: {known}"
+            f"module {name}: no installed distribution provides it: install its wheel first. Installed: {known}. "
+            "See: crm modules list"
         )
 
 
 def _require_known(name: str, rows: Mapping[str, store.StoredModule], installed: Mapping[str, InstalledPlugin]) -> None:
     if name not in rows and name not in installed:
         known = ", ".join(sorted({*rows, *installed})) or "none"
-        raise NotFound(f"module {name}: neither installed nor known to this instance. Known: {known}")
+        raise NotFound(
+            f"module {name}: neither installed nor known to this instance. Known: {known}. See: crm modules list"
+        )
 
 
 def _require_current_kernel(config: Config) -> None:

@@ -52,7 +52,8 @@ def plan_module(config: Config, name: str) -> Plan:
     installed = installed_plugins()
     if name not in installed:
         raise NotFound(
-            f"module {name}: no installed distribution provides it. Installed: {', '.join(installed) or 'none'}"
+            f"module {name}: no installed distribution provides it: install its wheel first. "
+            f"Installed: {', '.join(installed) or 'none'}. See: crm modules list"
         )
     rows = _rows(config)
     enabled = {other for other, row in rows.items() if row.state == "enabled"}

@@ -36,7 +36,7 @@ def restore(config: Config, folder: Path, *, run: Run = Run.COMMIT) -> dict[str,
         except sa.exc.IntegrityError as error:
             transaction.rollback()
             raise Conflict(
-                f"{archive.module}: a row cannot be restored: {' '.join(str(error.orig).split())}"
+                f"{archive.module}: a row cannot be restored: {' '.join(str(error.orig).split())}. {_again(folder)}"
             ) from error
         except BaseException:
             transaction.rollback()
@@ -60,7 +60,7 @@ def _insert(connection: sa.Connection, folder: Path, archive: Archive) -> dict[s
             archive.module, f"table {missing[0]} does not exist. Run: crm modules enable {archive.module}"
         )
     written = {name: _fill(connection, folder, table) for name, table in tables.items() if name in archive.tables}
-    _refuse_dangling(connection, archive.module)
+    _refuse_dangling(connection, archive.module, folder)
     row = store.stored_modules(connection).get(archive.module)
     state = {"state": row.state if row else "installed"}
     after = {**state, "export": str(folder.absolute()), "rows": written}
@@ -70,7 +70,11 @@ def _insert(connection: sa.Connection, folder: Path, archive: Archive) -> dict[s
 
 def _fill(connection: sa.Connection, folder: Path, table: sa.Table) -> int:
     if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
-        raise Conflict(f"table {table.name} holds rows already: an export is restored into empty tables only")
+        module = table.name.partition("_")[0]
+        raise Conflict(
+            f"table {table.name} holds rows already: an export is restored into empty tables only. To empty them: "
+            f"crm modules disable {module} · crm modules purge {module} (exports them) · crm modules enable {module}"
+        )
     count = 0
     for batch in rows_of(folder / f"{table.name}.jsonl", table):
         connection.execute(sa.insert(table), batch)
@@ -90,12 +94,17 @@ def _advance_sequence(connection: sa.Connection, table: sa.Table) -> None:
         connection.execute(sa.select(sa.func.setval(sequence, highest)))
 
 
-def _refuse_dangling(connection: sa.Connection, module: str) -> None:
+def _again(folder: Path) -> str:
+    return f"Nothing was written. Bring back what it refers to, then: crm modules restore {folder}"
+
+
+def _refuse_dangling(connection: sa.Connection, module: str, folder: Path) -> None:
     if connection.dialect.name != "sqlite":
         return
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     if broken:
         table, row, parent, _index = broken[0]
         raise Conflict(
-            f"{module}: {len(broken)} rows refer to something that is gone (first: {table} row {row} → {parent})"
+            f"{module}: {len(broken)} rows refer to something that is gone (first: {table} row {row} → {parent}). "
+            f"{_again(folder)}"
         )

@@ -81,7 +81,8 @@ def explain(config: Config, name: str) -> Explanation:
     states = {state.name: state for state in module_states(config)}
     if name not in states:
         raise NotFound(
-            f"module {name}: neither installed nor known to this instance. Known: {', '.join(states) or 'none'}"
+            f"module {name}: neither installed nor known to this instance. Known: {', '.join(states) or 'none'}. "
+            "See: crm modules list"
         )
     rows, _branches, failure = _stored(config)
     enabled = {other for other, row in rows.items() if row.state == "enabled"}
