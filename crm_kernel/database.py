@@ -72,7 +72,10 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"a time without zone was given ({value.isoformat()}): expected an aware datetime")
-        return value.astimezone(dt.UTC)
+        try:
+            return value.astimezone(dt.UTC)
+        except OverflowError as error:
+            raise ValueError(f"{value.isoformat()} has no date in UTC: expected a year from 2 to 9998") from error
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
         if value is None:

@@ -5,9 +5,9 @@ All records of a plugin are accepted or none: a plugin that fails half-way leave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask import Blueprint
 
@@ -16,7 +16,11 @@ from crm_kernel._internal.checks import check_extension, check_record_type
 from crm_kernel._internal.manager import PluginManager
 from crm_kernel.errors import PluginError, RegistrationError
 from crm_kernel.events import Event
+from crm_kernel.records.calendar import keep_to_calendar
 from crm_kernel.records.record_type import VERBS, Extension, RecordType
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Registry:
         self._refuse_duplicates(contributed.plugin, staged)
         self._refuse_inconsistent(contributed.plugin, staged)
         self._sorted.clear()
+        for schema in _schemas(staged):
+            keep_to_calendar(schema)
         for kind, records in staged.items():
             for record in records:
                 self.records[kind][_name(record)] = record
@@ -176,6 +182,12 @@ def _asked(plugin: str, hook: str, ask: Callable[[], Iterable[Any]]) -> Iterable
     if not isinstance(answer, list | tuple):
         raise RegistrationError(plugin, hook, found=answer, expected="a list of records")
     return answer
+
+
+def _schemas(staged: Mapping[str, list[Any]]) -> Iterator[type[Schema]]:
+    for record in (*staged.get("record_types", []), *staged.get("extensions", [])):
+        yield record.schema
+        yield from (action.schema for action in getattr(record, "actions", ()) if action.schema is not None)
 
 
 def _name(record: Any) -> str:

@@ -15,6 +15,7 @@ from crm_kernel.access.models import ApiToken
 from crm_kernel.access.own import own_token, own_tokens, own_user, refuse_tokens
 from crm_kernel.access.services import create_token, revoke_token
 from crm_kernel.records.api import body_of_request, json_response
+from crm_kernel.records.calendar import within_calendar
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.payloads import load_with
 from crm_kernel.unit_of_work import current_uow
@@ -41,7 +42,7 @@ class NewTokenSchema(Schema):
 
     name = fields.String(required=True, validate=validate.Length(max=120))
     scopes = fields.List(fields.String(), load_default=None, allow_none=True)
-    expires_at = fields.AwareDateTime(load_default=None, allow_none=True)
+    expires_at = fields.AwareDateTime(load_default=None, allow_none=True, validate=within_calendar)
 
 
 class CreatedTokenSchema(TokenSchema):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from babel import Locale
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
+from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
 from crm_kernel._internal.runtime import runtime_of
@@ -18,6 +19,7 @@ from crm_kernel.access.models import AppUser, Role, Team, UserRole
 from crm_kernel.access.own import own_token, own_tokens, own_user, refuse_tokens
 from crm_kernel.access.services import create_token, revoke_token, update_user
 from crm_kernel.errors import InvalidInput, StaleVersion
+from crm_kernel.records.calendar import within_calendar
 from crm_kernel.unit_of_work import UnitOfWork, current_uow
 from crm_kernel.web.edge import permission
 
@@ -94,6 +96,9 @@ def _end_of(text: str, timezone: str) -> dt.datetime | None:
         return None
     try:
         day = dt.date.fromisoformat(text)
+        within_calendar(day)
+    except ValidationError as error:
+        raise InvalidInput({"expires_at": [str(found) for found in error.messages]}) from error
     except ValueError as error:
         message = _("Found %(found)s, expected a date such as 2027-01-31.", found=text[:40])
         raise InvalidInput({"expires_at": [message]}) from error

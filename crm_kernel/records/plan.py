@@ -18,6 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from crm_kernel.errors import NotFound
 from crm_kernel.records import fields
+from crm_kernel.records.calendar import within_calendar
 from crm_kernel.records.record_type import Extension, RecordType
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def _with_times(wanted: RecordType, plans: dict[str, FieldPlan]) -> dict[str, Fi
     for name, label in labels.items():
         if name not in plans:
             column = getattr(wanted.model, name)
-            plans[name] = FieldPlan(name, ma.AwareDateTime(dump_only=True), Kind.DATETIME, label, column)
+            field = ma.AwareDateTime(dump_only=True, validate=within_calendar)
+            plans[name] = FieldPlan(name, field, Kind.DATETIME, label, column)
     return plans
 
 

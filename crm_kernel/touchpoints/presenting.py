@@ -12,6 +12,7 @@ from flask_babel import format_date, format_time, get_timezone
 from flask_babel import gettext as _
 
 from crm_kernel.customers.models import Customer
+from crm_kernel.records.pages.presenting import moment_text
 from crm_kernel.records.plan import record_types
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.touchpoints.models import Interaction
@@ -55,10 +56,10 @@ def parse_moment(text: str) -> Moment | None:
     """Return where a timeline page ended, as its address says; None when it is not one of ours."""
     when, _separator, uid = text.partition("_")
     try:
-        moment = Moment(dt.datetime.fromisoformat(when), UUID(uid))
-    except ValueError:
+        at = dt.datetime.fromisoformat(when)
+        return Moment(at.astimezone(dt.UTC), UUID(uid)) if at.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.occurred_at.tzinfo else None
 
 
 def _more_url(customer: Customer, timeline: Timeline) -> str | None:
@@ -74,7 +75,7 @@ def _entry(interaction: Interaction, types: Mapping[str, RecordType], now: dt.da
     icon = _ICONS.get(interaction.kind) or (subject.icon if subject and interaction.subject_type else None)
     return {
         "at": interaction.occurred_at,
-        "at_text": format_time(interaction.occurred_at, "short"),
+        "at_text": moment_text(interaction.occurred_at, say=format_time),
         "day_text": _day(interaction.occurred_at, now),
         "icon": icon or _ICONS.get(interaction.channel, "activity"),
         "color": _COLORS.get(interaction.direction, "gray"),
@@ -93,6 +94,9 @@ def _title(interaction: Interaction, subject: RecordType | None) -> str:
 
 def _day(moment: dt.datetime, now: dt.datetime) -> str:
     zone = get_timezone()
-    days = (now.astimezone(zone).date() - moment.astimezone(zone).date()).days
+    try:
+        days = (now.astimezone(zone).date() - moment.astimezone(zone).date()).days
+    except OverflowError:
+        return moment.date().isoformat()
     names: Mapping[int, str] = {0: _("Today"), 1: _("Yesterday")}
     return names.get(days) or str(format_date(moment, "full"))

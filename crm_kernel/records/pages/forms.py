@@ -166,7 +166,7 @@ def _control(
 
 def _control_value(field: FieldPlan, value: Any) -> Any:
     if isinstance(value, dt.datetime):
-        return value.astimezone(cast(dt.tzinfo, get_timezone())).strftime("%Y-%m-%dT%H:%M")
+        return _here(value).replace(tzinfo=None).isoformat(timespec="minutes")
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -174,6 +174,13 @@ def _control_value(field: FieldPlan, value: Any) -> Any:
     if field.kind is Kind.REFERENCE:
         return value.get("id") if isinstance(value, Mapping) else value
     return value
+
+
+def _here(moment: dt.datetime) -> dt.datetime:
+    try:
+        return moment.astimezone(cast(dt.tzinfo, get_timezone()))
+    except OverflowError:  # an odd time that is stored already: the form shows it in UTC
+        return moment
 
 
 def _amount_text(value: Decimal) -> str:

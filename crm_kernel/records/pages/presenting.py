@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
@@ -51,7 +51,7 @@ def text_of(field: FieldPlan, value: Any, item: Mapping[str, Any]) -> str:
 def plain_text(value: Any) -> str:
     """Return a value without a field as text."""
     if isinstance(value, dt.datetime):
-        return cast(str, format_datetime(value, "short"))
+        return moment_text(value)
     if isinstance(value, dt.date):
         return cast(str, format_date(value, "medium"))
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
@@ -59,6 +59,14 @@ def plain_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part.get("value", part)) if isinstance(part, Mapping) else str(part) for part in value)
     return str(value)
+
+
+def moment_text(moment: dt.datetime, form: str = "short", say: Callable[..., Any] = format_datetime) -> str:
+    """Return a time as the reader's language and time zone write it; one that has no date there in UTC, as ISO 8601."""
+    try:
+        return str(say(moment, form))
+    except (OverflowError, ValueError):  # stored by an older version or a module; lists must show it all the same
+        return moment.isoformat()
 
 
 def money_text(amount: Decimal | None, currency: str | None) -> str:

@@ -66,6 +66,14 @@ def test_a_foreign_amount_is_converted_at_the_rate_of_the_day_and_stays_unknown_
     assert (known.base_amount, unknown.base_amount) == (Decimal(125), None)
 
 
+@pytest.mark.parametrize("field", ["opened_on", "close_date"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_its_days_keep_to_the_calendar(api, field, day):
+    answer = api("administrator").post("/api/sfa/opportunities", {"name": "Chairs", field: day})
+
+    assert (answer.status_code, list(answer.json["errors"])) == (422, [field])
+
+
 def test_an_opportunity_cannot_start_closed(uow, pipeline, stage):
     with pytest.raises(InvalidInput) as refused:
         create_opportunity(uow, {"name": "Chairs", "stage_id": stage("Won").id})

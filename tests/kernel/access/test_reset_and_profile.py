@@ -147,6 +147,7 @@ def test_the_profile_page_makes_a_token_shows_it_once_and_revokes_it(app, rep, s
         ({"token_name": "t", "scopes": "Nonsense!"}, "expected a permission"),
         ({"token_name": "t", "expires_on": "tomorrow"}, "expected a date"),
         ({"token_name": "t", "expires_on": "2020-01-01"}, "expected a time to come"),
+        ({"token_name": "t", "expires_on": "9999-12-31"}, "expected 1000 to 3000"),
     ],
 )
 def test_a_wrong_token_is_explained_on_the_page(app, rep, signed_in, details, said):
