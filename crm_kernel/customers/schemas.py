@@ -16,6 +16,7 @@ from crm_kernel.customers import choices
 from crm_kernel.customers.models import Address, ContactPoint, CustomerIdentifier, Organization, Person
 from crm_kernel.customers.normalising import identifier_identity, point_identity
 from crm_kernel.customers.relationships import RELATIONSHIP_LABELS
+from crm_kernel.records.calendar import birthday
 from crm_kernel.records.fields import Choice, Collection, Country, Currency, Money, Reference
 from crm_kernel.records.texts import Text
 
@@ -101,14 +102,17 @@ class CustomerSchema(Schema):
     family_name = Text(120, metadata={"label": _l("Family name"), **_PERSON})
     suffix = Text(40, metadata={"label": _l("Suffix"), **_PERSON})
     job_title = Text(120, metadata={"label": _l("Job title"), **_PERSON})
-    birth_date = fields.Date(allow_none=True, metadata={"label": _l("Date of birth"), **_PERSON})
+    birth_date = fields.Date(allow_none=True, validate=birthday, metadata={"label": _l("Date of birth"), **_PERSON})
     legal_name = Text(300, metadata={"label": _l("Legal name"), **_ORGANIZATION})
     industry = Text(120, metadata={"label": _l("Industry"), **_ORGANIZATION})
     employees = fields.Integer(
         allow_none=True, validate=validate.Range(0, 10_000_000), metadata={"label": _l("Employees"), **_ORGANIZATION}
     )
     annual_revenue = Money(
-        currency="revenue_currency", allow_none=True, metadata={"label": _l("Annual revenue"), **_ORGANIZATION}
+        currency="revenue_currency",
+        allow_none=True,
+        validate=validate.Range(min=0),
+        metadata={"label": _l("Annual revenue"), **_ORGANIZATION},
     )
     revenue_currency = Currency(allow_none=True, metadata={"label": _l("Currency of the revenue"), **_ORGANIZATION})
     website = Text(2048, metadata={"label": _l("Website"), **_ORGANIZATION})

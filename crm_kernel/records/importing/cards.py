@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from marshmallow import ValidationError
+
+from crm_kernel.records.calendar import birthday
 from crm_kernel.records.importing.rows import LeftOut, Row
 from crm_kernel.records.importing.transforms import family_name, given_name
 
@@ -46,12 +50,13 @@ def read_cards(cards: Iterable[str], ignored: set[str]) -> Iterator[Row]:
 def settled_cards(cards: Iterable[str]) -> Iterator[Row]:
     """Yield the rows of ``read_cards`` as they can be stored; inside an app context.
 
-    A number or an address that is none is left out and told in ``Row.left_out``: one mistyped number is no reason to
-    lose the person. The same one twice comes once.
+    A number or an address that is none, or a birthday that is none (phones write 1604 for "no year"), is left out and
+    told in ``Row.left_out``: one mistyped number is no reason to lose the person. The same one twice comes once.
     """
     for row in read_cards(cards, set()):
         points, left_out = _sound(row.values.get("contact_points") or ())
-        yield Row(row.number, {**row.values, "contact_points": points}, left_out)
+        born, implausible = _born(row.values.get("birth_date"))
+        yield Row(row.number, {**row.values, "birth_date": born, "contact_points": points}, left_out + implausible)
 
 
 def _sound(points: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
@@ -68,6 +73,16 @@ def _sound(points: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], tupl
         except ValueProblem as problem:
             left_out.append(LeftOut(_PROPERTIES[channel], value, said(problem)))
     return list(kept.values()), tuple(left_out)
+
+
+def _born(text: str | None) -> tuple[str | None, tuple[LeftOut, ...]]:
+    if text is None:
+        return None, ()
+    try:
+        birthday(dt.date.fromisoformat(text))
+    except ValidationError as error:
+        return None, (LeftOut("BDAY", text, " ".join(error.messages)),)
+    return text, ()
 
 
 def _values(draft: Mapping[str, Any]) -> dict[str, Any]:

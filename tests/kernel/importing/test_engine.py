@@ -509,6 +509,48 @@ def test_a_wrong_number_is_left_out_of_its_card_and_told_and_the_person_is_kept(
     ]
 
 
+@pytest.mark.parametrize("day", ["1604-05-12", "2999-05-12"])
+def test_a_birthday_that_is_none_is_left_out_of_its_card_and_told(write, crm_app, rows_of, day):
+    from crm_kernel.access.actor import SYSTEM
+    from crm_kernel.records.importing import import_file
+    from crm_kernel.records.importing.mapping import plain_mapping
+
+    path = write("b.vcf", f"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Ada Lovelace\r\nBDAY:{day}\r\nEND:VCARD\r\n")
+    with crm_app.app_context():
+        result = import_file(plain_mapping(path, "customer"), path, actor=SYSTEM)
+
+    assert verdicts(result) == {"created": 1}
+    assert [(left.column, left.found) for left in result.sources[0].warnings] == [("BDAY", day)]
+    assert rows_of("customer", "birth_date") == [{"birth_date": None}]
+
+
+def test_a_row_with_an_implausible_birthday_or_revenue_is_refused_and_named(write, run):
+    write("a.csv", "Name,Born\nDupont,2999-05-12\nDurand,1849-01-01\nMartin,1980-05-12\n")
+    write("b.csv", "Name,Revenue,Staff\nAcme,-5,1\nBolt,5,-1\n")
+    people = {
+        "file": "a.csv",
+        "record_type": "customer",
+        "columns": {"Name": "family_name", "Born": "birth_date"},
+        "constants": {"kind": "person"},
+    }
+    firms = {
+        "file": "b.csv",
+        "record_type": "customer",
+        "columns": {"Name": "display_name", "Revenue": "annual_revenue", "Staff": "employees"},
+        "constants": {"kind": "organization", "revenue_currency": "EUR"},
+    }
+
+    result = run(people, firms)
+
+    assert verdicts(result) == {"created": 1, "refused": 4}
+    assert [error.column for source in result.sources for error in source.errors] == [
+        "Born",
+        "Born",
+        "Revenue",
+        "Staff",
+    ]
+
+
 def test_a_card_that_names_nobody_is_refused_by_its_place_in_the_file(import_cards):
     result, _reported = import_cards()
 
