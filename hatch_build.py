@@ -3,6 +3,9 @@
 Nothing generated is in git. `uv sync` (editable) and `uv build` (wheel, sdist) both run this hook; it needs the npm
 registry once per change of the lock file, and nothing at all while the stamp in `vendor/manifest.json` still fits.
 
+What only the tests load in a browser is a `devDependency` of the same set: it goes to `TOOLS`, beside the checkout's
+tests, and is part of no wheel.
+
 Plugins have translations but no npm assets: their own `hatch_build.py` is `compile_translations` and a hook that
 calls it, copied as they are (a build hook cannot import another project's file once it is an sdist).
 """
@@ -25,6 +28,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ASSETS = Path("crm_kernel/web/assets")
 VENDOR = Path("crm_kernel/web/static/vendor")
+TOOLS = Path("tests/e2e/vendor")
 #: Files that decide what ends up in vendor/; .npmrc and package.json only say how.
 STAMPED = ("package-lock.json", "assets.toml", "icons.txt")
 
@@ -35,7 +39,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Run before every build; `version` is `editable` or `standard`."""
         root = Path(self.root)
-        fetch_assets(root / ASSETS, root / VENDOR)
+        # An sdist has no tests and needs no tools for them.
+        fetch_assets(root / ASSETS, root / VENDOR, root / TOOLS if (root / TOOLS).parent.is_dir() else None)
         compile_translations(root)
         build_data["artifacts"] += [f"{VENDOR.as_posix()}/**", "*.mo"]
 
@@ -53,21 +58,29 @@ def compile_translations(root: Path) -> None:
             write_mo(mo, read_po(po, locale=source.parts[-3]))
 
 
-def fetch_assets(assets: Path, vendor: Path) -> None:
-    """Fill `vendor` from the locked npm set; return at once, offline, when its stamp is current."""
+def fetch_assets(assets: Path, vendor: Path, tools: Path | None) -> None:
+    """Fill `vendor`, and `tools` if given, from the locked npm set; return at once, offline, when both are current."""
     stamp = stamp_of(assets)
-    if is_current(vendor, stamp):
+    if is_current(vendor, stamp) and (tools is None or is_current(tools, stamp)):
         return
     with tempfile.TemporaryDirectory(prefix="crm-assets-") as folder:
         work = Path(folder)
         install_packages(assets, work)
         fresh = work / "vendor"
-        copy_files(assets, work / "node_modules", fresh)
+        copy_files(read_assets(assets)["files"], work / "node_modules", fresh)
         cut_sprite(assets, work / "node_modules", fresh)
-        write_licences(work / "node_modules", fresh)
-        write_manifest(fresh, stamp)
-        shutil.rmtree(vendor, ignore_errors=True)
-        shutil.copytree(fresh, vendor)
+        write_licences(assets, work / "node_modules", fresh)
+        put_in_place(fresh, vendor, stamp)
+        if tools is not None:
+            copy_files(read_assets(assets)["tools"], work / "node_modules", work / "tools")
+            put_in_place(work / "tools", tools, stamp)
+
+
+def put_in_place(fresh: Path, target: Path, stamp: str) -> None:
+    """Describe the files of `fresh` in a manifest and make `target` a copy of it."""
+    write_manifest(fresh, stamp)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(fresh, target)
 
 
 def stamp_of(assets: Path) -> str:
@@ -106,9 +119,9 @@ def install_packages(assets: Path, work: Path) -> None:
         )
 
 
-def copy_files(assets: Path, modules: Path, vendor: Path) -> None:
-    """Copy the files named in assets.toml, byte for byte."""
-    for source, target in read_assets(assets)["files"].items():
+def copy_files(files: dict[str, str], modules: Path, vendor: Path) -> None:
+    """Copy the files of one section of assets.toml, byte for byte."""
+    for source, target in files.items():
         if not (modules / source).is_file():
             raise FileNotFoundError(f"crm-kernel: assets.toml names {source}, which the locked packages do not contain")
         (vendor / target).parent.mkdir(parents=True, exist_ok=True)
@@ -136,10 +149,13 @@ def read_assets(assets: Path) -> dict[str, Any]:
     return tomllib.loads((assets / "assets.toml").read_text("utf-8"))
 
 
-def write_licences(modules: Path, vendor: Path) -> None:
-    """Write one text with name, version and licence of every installed package: the wheel redistributes them."""
+def write_licences(assets: Path, modules: Path, vendor: Path) -> None:
+    """Write one text with name, version and licence of every package that the wheel redistributes parts of."""
+    locked = json.loads((assets / "package-lock.json").read_bytes())["packages"]
     parts = []
     for description in sorted([*modules.glob("*/package.json"), *modules.glob("@*/*/package.json")]):
+        if locked[f"node_modules/{description.parent.relative_to(modules).as_posix()}"].get("dev"):
+            continue
         package = json.loads(description.read_bytes())
         texts = sorted(p for p in description.parent.iterdir() if re.match(r"(?i)(licen[cs]e|notice)", p.name))
         head = f"{package['name']} {package['version']} ({package.get('license', 'see below')})"
