@@ -4,8 +4,13 @@
   "use strict";
 
   function show(dialog, opener) {
+    // What opened it may be in a menu that has closed since: then its button takes the focus back.
+    const back = opener?.closest("details[data-pop]")?.querySelector("summary") ?? opener;
     dialog.showModal();
-    dialog.addEventListener("close", () => opener?.focus(), { once: true });
+    dialog.addEventListener("close", () => back?.focus(), { once: true });
+  }
+  function focusFirst(dialog) {
+    dialog.querySelector("[data-error-summary], [autofocus], .crm-dialog-body :is(input:not([type=hidden]), select, textarea)")?.focus();
   }
 
   // Resolves with the server's JSON once the loaded form was accepted, with null if it was cancelled.
@@ -16,6 +21,7 @@
     document.body.append(dialog);
     fill(dialog, await response.text(), url);
     show(dialog, opener);
+    focusFirst(dialog);
     return new Promise((resolve) => {
       let result = null;
       dialog.addEventListener("crm:done", (event) => { result = event.detail; dialog.close(); });
@@ -34,7 +40,7 @@
     form?.addEventListener("submit", (event) => { event.preventDefault(); send(dialog, form, event.submitter, url); });
     window.htmx?.process(dialog);
     document.dispatchEvent(new CustomEvent("htmx:load", { detail: { elt: dialog } }));
-    dialog.querySelector("[data-error-summary], [autofocus], .crm-dialog-body input:not([type=hidden]), .crm-dialog-body select, .crm-dialog-body textarea")?.focus();
+    focusFirst(dialog);
   }
 
   async function send(dialog, form, submitter, url) {
