@@ -20,7 +20,7 @@ from crm_kernel.records import fields
 from crm_kernel.records.filters import Condition
 from crm_kernel.records.pages.presenting import money_text, record_url, text_of, title_of
 from crm_kernel.records.paging import Cursor
-from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
 from crm_kernel.records.projection import projection_of
 from crm_kernel.records.reading import ListQuery, page_of, record_of, restrictions
 from crm_kernel.records.record_type import Board, BoardColumn, RecordType
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Cards shown per column, and added by each "Show more"; the column's count and total are over all of its records.
 CARDS = 50
+#: Kinds that stand side by side at the foot of a card, not one below the other.
+_FIGURES = (Kind.MONEY, Kind.NUMBER, Kind.DATE)
 
 
 def board_context(
@@ -219,16 +221,24 @@ def _card_fields(plan: TypePlan, query: ListQuery) -> tuple[str, ...]:
 
 def _card(plan: TypePlan, board: Board, item: Mapping[str, Any], *, asks: bool) -> dict[str, Any]:
     endpoint = plan.record_type.endpoint
-    lines = [text_of(plan.fields[name], item.get(name), item) for name in board.card]
+    texts = {name: text_of(plan.fields[name], item.get(name), item) for name in board.card}
+    person = next((name for name, text in texts.items() if text and _is_user(plan.fields[name])), None)
+    figures = [name for name in texts if plan.fields[name].kind in _FIGURES]
     return {
         "id": str(item["id"]),
         "title": title_of(plan, item),
         "url": record_url(plan.record_type, item["id"]),
-        "lines": [line for line in lines if line],
+        "lines": [text for name, text in texts.items() if text and name not in (*figures, person)],
+        "figures": [texts[name] for name in figures if texts[name]],
+        "avatar": {"name": texts[person]} if person else None,
         "version": item["version"],
         "move_url": url_for(f"{endpoint}_move", uid=item["id"]),
         "dialog_url": url_for(f"{endpoint}_drop", uid=item["id"]) if asks else None,
     }
+
+
+def _is_user(field: FieldPlan) -> bool:
+    return field.kind is Kind.REFERENCE and target_of(field).name == "user"
 
 
 def _currencies(plan: TypePlan, board: Board) -> list[str]:

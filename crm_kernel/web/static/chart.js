@@ -40,13 +40,21 @@
     };
   }
 
+  // Numbers on an axis as the page's language writes them.
+  const numbers = new Intl.NumberFormat(document.documentElement.lang || undefined, { maximumFractionDigits: 2 });
+  function localised(axis) {
+    if (!axis) return {};
+    const write = (one) => (one.type === "value" ? { ...one, axisLabel: { formatter: (value) => numbers.format(value), ...one.axisLabel } } : one);
+    return Array.isArray(axis) ? axis.map(write) : write(axis);
+  }
+
   function draw(canvas) {
     charts.get(canvas)?.dispose();
     const option = JSON.parse(canvas.parentElement.querySelector('script[type="application/json"]').textContent);
     const chart = echarts.init(canvas, theme(canvas), { renderer: "svg" });
     // Tooltips as HTML would carry style attributes, which the content security policy refuses: rich text is drawn as SVG.
     const tooltip = option.tooltip === false ? { show: false } : { confine: true, ...option.tooltip, renderMode: "richText" };
-    chart.setOption({ grid: { left: 8, right: 8, top: 32, bottom: 8, containLabel: true }, ...option, animation: false, tooltip });
+    chart.setOption({ grid: { left: 8, right: 8, top: 32, bottom: 8, containLabel: true }, ...option, xAxis: localised(option.xAxis), yAxis: localised(option.yAxis), animation: false, tooltip });
     chart.on("click", (event) => { if (event.data?.url) location.assign(event.data.url); });
     charts.set(canvas, chart);
   }
