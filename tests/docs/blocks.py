@@ -24,7 +24,7 @@ from uuid import uuid4
 _FENCE = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 _CAPTION = re.compile(r"\A(?::\w[\w-]*:.*\n)*?:caption: (?P<path>.+)\n(?::\w[\w-]*:.*\n)*\n?")
 #: Generous: the machine of a test run is busy.
-_TIMEOUT_SECONDS = 240
+_TIMEOUT_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ current folder in editable mode, and to take it out again. What pip itself does 
 from __future__ import annotations
 
 import os
+import random
 import socket
 import sys
 import sysconfig
 import venv
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _PIP = '''#!{python}
@@ -77,6 +79,10 @@ def _write_command(path: Path, content: str) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    # The manual must know it before the server listens. Not one of those the system gives away by itself (from 32768 on
+    # Linux): those are taken by every connection that somebody opens meanwhile.
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
