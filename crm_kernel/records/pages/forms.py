@@ -16,6 +16,7 @@ from flask_babel import gettext as _
 from marshmallow import Schema, missing
 
 from crm_kernel.records import fields
+from crm_kernel.records.pages.defaults import default_of
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of
 
 if TYPE_CHECKING:
@@ -89,14 +90,6 @@ def payload_of(plan: TypePlan, form: MultiDict[str, str]) -> dict[str, Any]:
     return payload | ({"extensions": extensions} if extensions else {})
 
 
-def without_blank_extensions(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a payload for a new record without the extensions nobody filled in: no side row without a value."""
-    given = payload.get("extensions") or {}
-    filled = {name: v for name, v in given.items() if any(value not in (None, "", False) for value in v.values())}
-    rest = {name: value for name, value in payload.items() if name != "extensions"}
-    return rest | ({"extensions": filled} if filled else {})
-
-
 def schema_payload(schema: type[Schema], form: MultiDict[str, str]) -> dict[str, Any]:
     """Return the submitted form of an action as the payload of its schema; empty optional fields are left out."""
     plans = field_plans(schema, object)
@@ -134,8 +127,8 @@ def _control(
     field: FieldPlan, item: Mapping[str, Any], errors: dict[str, str], prefix: str, name: str
 ) -> dict[str, Any]:
     value = item.get(field.name)
-    if value is None and not field.field.required and field.field.load_default is not missing and "id" not in item:
-        value = field.field.load_default() if callable(field.field.load_default) else field.field.load_default
+    if value is None and not field.field.required and "id" not in item:
+        value = default_of(field)
     control: dict[str, Any] = {
         "name": name,
         "label": field.label,

@@ -15,6 +15,7 @@ from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.api import body_of_request, etag_of, json_response, version_from_request
 from crm_kernel.records.pages import boards, details, forms, listing
+from crm_kernel.records.pages.defaults import without_blank_extensions
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.reading import parse_query, read_one, record_of, sees, suggestions
 from crm_kernel.records.record_type import Action, RecordType
@@ -112,7 +113,7 @@ def new_page(record_type: RecordType) -> Any:
     uow, plan = current_uow(), plan_of(record_type)
     if request.method == "GET":
         return _form_page(record_type, details.prefilled(uow, plan, request.args), None, 200)
-    payload = forms.without_blank_extensions(forms.payload_of(plan, request.form))
+    payload = without_blank_extensions(plan, forms.payload_of(plan, request.form))
     try:
         with attempt(uow):
             record = create_record(uow, record_type, payload)

@@ -101,11 +101,11 @@ def test_removing_the_last_row_of_a_collection_is_told_apart_from_not_sending_it
 
 
 def test_a_new_record_gets_no_extension_that_nobody_filled_in(plan):
-    from crm_kernel.records.pages.forms import without_blank_extensions
+    from crm_kernel.records.pages.defaults import without_blank_extensions
 
     sent = payload_of(plan, MultiDict({"name": "lamp", "extensions.toyrecords.stars": ""}))
 
-    assert without_blank_extensions(sent) == {"name": "lamp"}
+    assert without_blank_extensions(plan, sent) == {"name": "lamp"}
 
 
 def test_a_reference_to_a_hidden_record_is_shown_and_not_sent_back(plan):
