@@ -61,10 +61,20 @@ class Config:
     plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The file it was read from, for messages.
     source: str = "defaults"
+    #: Environment variables that overrule the file, for messages.
+    overruled_by: tuple[str, ...] = ()
 
     def replace(self, **changes: Any) -> Config:
         """Return a copy with some settings changed."""
         return dataclasses.replace(self, **changes)
+
+    def place_of(self, setting: str) -> str:
+        """Return the setting with where its value comes from: ``port in crm.toml``, ``CRM_PORT in the environment``.
+
+        A module's setting is named in full: ``sfa.rotting_days``.
+        """
+        variable = _PREFIX + setting.replace(".", "__").upper()
+        return f"{variable} in the environment" if variable in self.overruled_by else f"{setting} in {self.source}"
 
 
 def find_config(explicit: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
@@ -92,15 +102,15 @@ def load_config(path: str | Path | None = None, environ: Mapping[str, str] | Non
     environ = os.environ if environ is None else environ
     file = find_config(path, environ)
     values, plugins = _from_file(file) if file else ({}, {})
-    _overlay_environment(values, plugins, environ)
+    overruled_by = _overlay_environment(values, plugins, environ)
     source = str(file) if file else "environment"
-    config = Config(**values, plugin_settings=plugins, source=source)
+    config = Config(**values, plugin_settings=plugins, source=source, overruled_by=overruled_by)
     _check(config)
     return config.replace(database_url=_anchored(config.database_url, file))
 
 
-def convert(value: Any, kind: Any, key: str, source: str) -> Any:
-    """Return a raw setting as its type: text from the environment or a TOML value.
+def convert(value: Any, kind: Any, place: str) -> Any:
+    """Return a raw setting, found at a ``place_of``, as its type: text from the environment or a TOML value.
 
     Raises:
         ConfigError: it does not fit; the text names the key, what was found and what is expected.
@@ -122,12 +132,12 @@ def convert(value: Any, kind: Any, key: str, source: str) -> Any:
     elif kind is str and isinstance(value, str):
         return value
     expected = "a list of texts" if typing.get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))
-    raise ConfigError(f"{key} in {source}: found {value!r}, expected {expected}")
+    raise ConfigError(f"{place}: found {value!r}, expected {expected}")
 
 
 def _fields() -> dict[str, Any]:
     hints = typing.get_type_hints(Config)
-    return {name: hint for name, hint in hints.items() if name not in ("plugin_settings", "source")}
+    return {name: hint for name, hint in hints.items() if name not in ("plugin_settings", "source", "overruled_by")}
 
 
 def _from_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -141,13 +151,13 @@ def _from_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     unknown = sorted(plain.keys() - fields.keys())
     if unknown:
         raise ConfigError(f"{file}: unknown key {unknown[0]!r}; known: {', '.join(sorted(fields))}")
-    return {key: convert(value, fields[key], key, str(file)) for key, value in plain.items()}, plugins
+    return {key: convert(value, fields[key], f"{key} in {file}") for key, value in plain.items()}, plugins
 
 
 def _overlay_environment(
     values: dict[str, Any], plugins: dict[str, dict[str, Any]], environ: Mapping[str, str]
-) -> None:
-    fields = _fields()
+) -> tuple[str, ...]:
+    fields, read = _fields(), []
     for variable, text in sorted(environ.items()):
         if not variable.startswith(_PREFIX) or variable.startswith(_FOREIGN):
             continue
@@ -156,23 +166,25 @@ def _overlay_environment(
         if separator:
             plugins.setdefault(plugin, {})[setting] = text
         elif key in fields:
-            values[key] = convert(text, fields[key], variable, "the environment")
+            values[key] = convert(text, fields[key], f"{variable} in the environment")
         else:
             raise ConfigError(f"{variable} in the environment: unknown setting; known: {', '.join(sorted(fields))}")
+        read.append(variable)
+    return tuple(read)
 
 
 def _check(config: Config) -> None:
     if config.secret_key and len(config.secret_key) < 32:
-        raise ConfigError(f"secret_key in {config.source}: {len(config.secret_key)} characters, expected at least 32")
+        raise ConfigError(f"{config.place_of('secret_key')}: {len(config.secret_key)} characters, expected at least 32")
     if not 0 < config.port < 65536:
-        raise ConfigError(f"port in {config.source}: found {config.port}, expected 1 to 65535")
+        raise ConfigError(f"{config.place_of('port')}: found {config.port}, expected 1 to 65535")
     if config.trusted_proxies < 0:
         raise ConfigError(
-            f"trusted_proxies in {config.source}: found {config.trusted_proxies}, expected 0 (nobody is believed) or "
+            f"{config.place_of('trusted_proxies')}: found {config.trusted_proxies}, expected 0 (nobody is believed) or "
             "the number of proxies in front"
         )
     if not config.languages:
-        raise ConfigError(f"languages in {config.source}: empty, expected at least one")
+        raise ConfigError(f"{config.place_of('languages')}: empty, expected at least one")
 
 
 def _anchored(url: str, file: Path | None) -> str:

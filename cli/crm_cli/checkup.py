@@ -61,7 +61,7 @@ def python_version(version: Sequence[int]) -> Finding:
 
 def _secret_key(config: Config) -> Iterator[Finding]:
     if not config.secret_key:
-        yield Finding("secret key", "error", f"secret_key in {config.source} is missing", "crm init writes one")
+        yield Finding("secret key", "error", f"{config.place_of('secret_key')} is missing", "crm init writes one")
         return
     file = Path(config.source)
     if file.is_file() and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):

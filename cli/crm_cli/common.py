@@ -83,7 +83,7 @@ class Instance:
             absent = missing_file(config)
             if absent is not None:  # connecting would leave an empty file behind
                 raise DatabaseUnavailable(
-                    f"database_url in {config.source}: {absent} does not exist. Create it: crm init"
+                    f"{config.place_of('database_url')}: {absent} does not exist. Create it: crm init"
                 )
             self._app = create_app(config)
             self._refuse_without_module(self._app)

@@ -52,7 +52,7 @@ def _check(instance: Instance) -> None:
 
     config = instance.config()
     if not config.secret_key:
-        raise ConfigError(f"secret_key in {config.source}: missing. Create an instance with: crm init")
+        raise ConfigError(f"{config.place_of('secret_key')}: missing. Create an instance with: crm init")
     for branch in migrations.status(config):
         if branch.branch == "kernel" and branch.state != "current":
             raise PluginError("kernel", f"its tables are {branch.state}. Run: crm db upgrade")

@@ -268,7 +268,7 @@ def find_branch(name: str) -> Branch:
 def _refuse_missing(config: Config) -> None:
     absent = missing_file(config)  # to look at a database must not create it
     if absent is not None:
-        raise DatabaseUnavailable(f"database_url in {config.source}: {absent} does not exist. Create it: crm init")
+        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {absent} does not exist. Create it: crm init")
 
 
 def _listed(installed: Collection[str]) -> str:

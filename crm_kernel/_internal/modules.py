@@ -79,7 +79,7 @@ def enabled_modules(config: Config) -> Collection[str]:
             return sorted(rows.scalars())
     except sa.exc.SQLAlchemyError as error:
         reason = " ".join(str(getattr(error, "orig", error)).split())
-        raise DatabaseUnavailable(f"database_url in {config.source}: {reason}") from error
+        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {reason}") from error
     finally:
         engine.dispose()
 

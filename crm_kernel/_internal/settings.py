@@ -30,6 +30,6 @@ def plugin_settings(runtime: Runtime) -> dict[str, Any]:
             name = f"{plugin}.{key}"
             if name not in declared:
                 known = ", ".join(sorted(n for n in declared if n.startswith(f"{plugin}."))) or "none"
-                raise ConfigError(f"{name} in {runtime.config.source}: unknown setting; known: {known}")
-            values[name] = convert(raw, declared[name].type, name, runtime.config.source)
+                raise ConfigError(f"{runtime.config.place_of(name)}: unknown setting; known: {known}")
+            values[name] = convert(raw, declared[name].type, runtime.config.place_of(name))
     return values

@@ -79,11 +79,11 @@ def database_errors(config: Config) -> Iterator[None]:
     except sa.exc.DatabaseError as error:
         if not _is_unavailable(error):
             raise
-        raise DatabaseUnavailable(f"database_url in {config.source}: {' '.join(str(error.orig).split())}") from error
+        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {' '.join(str(error.orig).split())}") from error
     except Exception as error:
         if type(error).__module__ != "sqlite3":  # raised by BEGIN IMMEDIATE, outside SQLAlchemy's own translation
             raise
-        raise DatabaseUnavailable(f"database_url in {config.source}: {error}") from error
+        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {error}") from error
 
 
 def refuse_impossible(connection: sa.Connection, branches: Sequence[Branch]) -> None:

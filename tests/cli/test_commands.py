@@ -67,7 +67,7 @@ class TestDb:
 
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 1
-        assert "database_url" in result.stderr
+        assert "CRM_DATABASE_URL in the environment" in result.stderr
 
     def test_a_file_that_is_no_database_is_one_line_and_1(self, crm, instance):
         instance.database.write_bytes(b"certainly no database" * 100)

@@ -115,7 +115,7 @@ def _locked_file(config: Config, database: str, holder: str, command: str, hold:
     try:
         file = _take(path, hold, command)
     except OSError as error:
-        raise DatabaseUnavailable(f"database_url in {config.source}: {path}: {error.strerror}") from error
+        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {path}: {error.strerror}") from error
     try:
         os.ftruncate(file, 0)
         os.pwrite(file, holder.encode(), 0)

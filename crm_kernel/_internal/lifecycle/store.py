@@ -50,7 +50,7 @@ def writing_rows(config: Config) -> Iterator[sa.Connection]:
     with _connected(config) as connection, connection.begin():
         if not sa.inspect(connection).has_table(ModuleRow.__tablename__):
             raise DatabaseUnavailable(
-                f"database_url in {config.source}: it has no tables yet. Create them: crm db upgrade"
+                f"{config.place_of('database_url')}: it has no tables yet. Create them: crm db upgrade"
             )
         lock_modules(connection)
         yield connection
@@ -134,7 +134,7 @@ def refuse_missing(config: Config) -> None:
     """
     absent = missing_file(config)
     if absent is not None:
-        raise DatabaseUnavailable(f"database_url in {config.source}: {absent} does not exist. Create it: crm init")
+        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {absent} does not exist. Create it: crm init")
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def kernel_settings(config: Any = Config) -> list[tuple[str, str, str, str]]:
     return [
         (field.name, str(field.type), _plain(field.default), notes.get((config.__name__, field.name), ""))
         for field in dataclasses.fields(config)
-        if field.name not in ("plugin_settings", "source")
+        if field.name not in ("plugin_settings", "source", "overruled_by")
     ]
 
 
