@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from crm_kernel.config import Config, load_config
-from crm_kernel.errors import CrmError, DatabaseUnavailable, PluginError
+from crm_kernel.errors import CrmError, PluginError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -76,15 +76,11 @@ class Instance:
             DatabaseUnavailable: the database cannot be reached.
         """
         if self._app is None:
-            from crm_kernel._internal.modules import missing_file
+            from crm_kernel._internal.modules import refuse_missing
             from crm_kernel.app import create_app
 
             config = self.config()
-            absent = missing_file(config)
-            if absent is not None:  # connecting would leave an empty file behind
-                raise DatabaseUnavailable(
-                    f"{config.place_of('database_url')}: {absent} does not exist. Create it: crm init"
-                )
+            refuse_missing(config)
             self._app = create_app(config)
             self._refuse_without_module(self._app)
         return self._app

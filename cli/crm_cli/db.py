@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from crm_cli.common import (
     progress,
 )
 
+if TYPE_CHECKING:
+    from crm_kernel.config import Config
+
 
 @click.group("db")
 def db() -> None:
@@ -31,17 +35,21 @@ def db() -> None:
 @json_option
 @instance_options
 def upgrade(instance: Instance, names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Apply pending revisions: the kernel's, then those of the enabled modules (or the named ones)."""
+    """Apply pending revisions: the kernel's, then those of the enabled modules (or the named ones).
+
+    A database that has nothing in it yet also gets the roles that every instance starts with.
+    """
     from crm_kernel._internal import migrations
     from crm_kernel._internal.lifecycle import upgrade_database
 
-    config, chosen = instance.config(), names or None
+    config, chosen, created = instance.config(), names or None, False
     if dry_run:
         applied, sql = migrations.rehearsal(config, chosen)
     else:
         sql = []
         with progress("Upgrading") as advance:
             applied = upgrade_database(config, chosen, report=lambda step: advance(1))
+        created = any(step.branch == "kernel" for step in applied) and _first_roles(config)
     if as_json:
         echo_json({"applied": [asdict(step) for step in applied], "sql": sql})
     else:
@@ -50,6 +58,25 @@ def upgrade(instance: Instance, names: tuple[str, ...], dry_run: bool, as_json: 
         for statement in sql:
             click.echo(statement)
     message("Dry run: nothing was changed." if dry_run else f"{len(applied)} revisions applied.")
+    if created:
+        message(
+            "The database is new. Next, its first administrator: crm users create EMAIL --role administrator; "
+            f"its modules: crm modules enable {' '.join(config.modules) or 'MODULE'}"
+        )
+
+
+def _first_roles(config: Config) -> bool:
+    """Create the roles every instance starts with where there is none at all; say whether that was so."""
+    import sqlalchemy as sa
+
+    from crm_kernel.access.actor import SYSTEM
+    from crm_kernel.access.models import Role
+    from crm_kernel.access.services import ensure_builtin_roles
+    from crm_kernel.app import create_app
+    from crm_kernel.unit_of_work import writing
+
+    with create_app(config, modules=()).app_context(), writing(SYSTEM, channel="cli") as uow:
+        return uow.session.scalar(sa.select(Role.id).limit(1)) is None and bool(ensure_builtin_roles(uow))
 
 
 @db.command("reindex")

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from crm_kernel._internal.discovery import installed_plugins, kernel_version
 from crm_kernel._internal.manager import import_plugin
-from crm_kernel._internal.modules import enabled_modules, missing_file
+from crm_kernel._internal.modules import enabled_modules, missing_file, refuse_missing
 from crm_kernel._internal.resolution import resolve
 from crm_kernel.config import Config
 from crm_kernel.database import READ_ONLY
-from crm_kernel.errors import DatabaseUnavailable, NotFound, PluginError
+from crm_kernel.errors import NotFound, PluginError
 from crm_kernel.migrations.autogenerate import drift, import_kernel_models
 from crm_kernel.migrations.branches import (
     KERNEL,
@@ -129,7 +129,7 @@ def downgrade(config: Config, name: str) -> None:
 
 def status(config: Config) -> list[BranchStatus]:
     """Return where every branch stands, the kernel first: installed plugins, and those with a version table only."""
-    _refuse_missing(config)
+    refuse_missing(config)
     installed, enabled = installed_plugins(), {KERNEL, *enabled_modules(config)}
     with migration_connection(config) as connection:
         reader = connection.execution_options(**{READ_ONLY: True})
@@ -153,7 +153,7 @@ def check(config: Config, name: str) -> list[str]:
         PluginError: the plugin cannot be imported.
         NotFound: no such plugin is installed.
     """
-    _refuse_missing(config)
+    refuse_missing(config)
     branch = find_branch(name)
     _import_models(name)
     with migration_connection(config) as connection, connection.begin():
@@ -263,12 +263,6 @@ def find_branch(name: str) -> Branch:
     if name not in installed:
         raise NotFound(f"module {name}: no installed distribution provides it. Installed: {_listed(installed)}")
     return plugin_branch(name, installed[name])
-
-
-def _refuse_missing(config: Config) -> None:
-    absent = missing_file(config)  # to look at a database must not create it
-    if absent is not None:
-        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {absent} does not exist. Create it: crm init")
 
 
 def _listed(installed: Collection[str]) -> str:

@@ -90,3 +90,17 @@ def missing_file(config: Config) -> Path | None:
     if path == config.database_url or path in ("", ":memory:") or Path(path).exists():
         return None
     return Path(path)
+
+
+def refuse_missing(config: Config) -> None:
+    """Refuse a SQLite file that does not exist yet: connecting would create an empty one.
+
+    Raises:
+        DatabaseUnavailable: it does not.
+    """
+    absent = missing_file(config)
+    if absent is not None:
+        place = config.place_of("database_url")
+        raise DatabaseUnavailable(
+            f"{place}: {absent} does not exist. Restore it from a backup, or create an empty one: crm db upgrade"
+        )

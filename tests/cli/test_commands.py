@@ -62,6 +62,26 @@ class TestDb:
         assert "CREATE TABLE customer" in result.stdout
         assert not instance.database.exists()
 
+    def test_a_database_that_is_gone_is_created_as_its_refusal_says_and_gets_an_administrator(self, crm, instance):
+        instance.database.unlink()
+        refused = crm("users", "list")
+
+        created = crm("db", "upgrade")
+
+        assert "or create an empty one: crm db upgrade" in refused.stderr
+        assert "crm users create EMAIL --role administrator" in created.stderr
+        assert crm("users", "create", "zoe@example.com", "--role", "administrator").exit_code == 0
+
+    def test_an_upgrade_gives_no_roles_to_a_database_that_has_some(self, crm, instance):
+        connection = sqlite3.connect(instance.database)
+        connection.execute("DELETE FROM role WHERE name = 'reader'")
+        connection.commit()
+        connection.close()
+
+        crm("db", "upgrade")
+
+        assert ("reader",) not in query(instance, "SELECT name FROM role")
+
     def test_an_unreachable_database_is_one_line_and_1(self, crm, instance):
         result = crm("db", "status", env={"CRM_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none"})
 
@@ -183,7 +203,7 @@ class TestDoctor:
         found = json.loads(crm("doctor", "--json").stdout)
 
         [error] = [check for check in found if check["health"] == "error"]
-        assert (error["name"], "crm init" in error["message"]) == ("database", True)
+        assert (error["name"], "crm db upgrade" in error["message"]) == ("database", True)
         assert not instance.database.exists()
 
     def test_a_database_without_the_kernels_tables_is_said_once_with_what_to_do(self, crm, instance):

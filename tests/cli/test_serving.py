@@ -172,7 +172,7 @@ def test_an_instance_without_tables_is_refused(crm, instance):
     result = crm("serve")
 
     assert result.exit_code == 1
-    assert "does not exist. Create it: crm init" in result.stderr
+    assert "does not exist. Restore it from a backup, or create an empty one: crm db upgrade" in result.stderr
 
 
 def test_modules_are_switched_without_losing_a_request(run, serve):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from crm_kernel._internal.lifecycle.store import refuse_missing
+from crm_kernel._internal.modules import refuse_missing
 from crm_kernel.config import Config
 from crm_kernel.database import make_engine
 from crm_kernel.errors import Conflict, DatabaseUnavailable

@@ -84,7 +84,7 @@ def _rows(config: Config) -> dict[str, store.StoredModule]:
 
 def _sql(config: Config, name: str) -> tuple[list[str], str]:
     if missing_file(config) is not None:
-        return [], "there is no database yet: crm init"
+        return [], "there is no database yet: crm db upgrade"
     try:
         return migrations.plan(config, name), ""
     except (PluginError, migrations.MigrationFailed) as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from crm_kernel._internal.modules import GENERATION, LAST_FAILURE, DataMapRow, ModuleRow, SettingRow, missing_file
+from crm_kernel._internal.modules import GENERATION, LAST_FAILURE, DataMapRow, ModuleRow, SettingRow, refuse_missing
 from crm_kernel.config import Config
 from crm_kernel.database import READ_ONLY, make_engine, utcnow
 from crm_kernel.errors import DatabaseUnavailable
@@ -124,17 +124,6 @@ def replace_data_map(connection: sa.Connection, name: str, rows: Sequence[Mappin
     connection.execute(sa.delete(DataMapRow).where(DataMapRow.plugin == name, DataMapRow.table_name.in_(declared)))
     if rows:
         connection.execute(sa.insert(DataMapRow), [dict(row) for row in rows])
-
-
-def refuse_missing(config: Config) -> None:
-    """Refuse a SQLite file that does not exist yet: connecting would create an empty one.
-
-    Raises:
-        DatabaseUnavailable: it does not.
-    """
-    absent = missing_file(config)
-    if absent is not None:
-        raise DatabaseUnavailable(f"{config.place_of('database_url')}: {absent} does not exist. Create it: crm init")
 
 
 @contextmanager
