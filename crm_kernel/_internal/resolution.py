@@ -90,10 +90,10 @@ def _requirement_problem(
     if needed is None:
         # Foreign libraries are pip's business; a crm-* distribution that no entry point names is a missing plugin.
         missing_plugin = key.startswith("crm-") and key not in (KERNEL_DISTRIBUTION, "crm-cli")
-        return f"needs {requirement}, which is not installed. pip install '{requirement}'" if missing_plugin else None
+        return f"needs {requirement}, which is not installed. Install its wheel" if missing_plugin else None
     found = installed[needed]
     if not requirement.specifier.contains(found.version, prereleases=True):
-        return f"needs {requirement}, found {found.version}. pip install '{requirement}'"
+        return f"needs {requirement}, found {found.version}. Install a wheel that fits"
     if needed not in wanted:
         return f"needs the module {needed}, which is not enabled. crm modules enable {needed}"
     return None

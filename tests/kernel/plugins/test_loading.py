@@ -20,7 +20,7 @@ REASONS = {
     "twicepermission":   "found 'twicepermission.page.open', expected a name not yet taken",
     "foreigntable":      "table 'thing' must start with 'foreigntable_'",
     "badrelationship":   "its models cannot be configured",
-    "missingdependency": "needs crm-nowhere>=2, which is not installed. pip install 'crm-nowhere>=2'",
+    "missingdependency": "needs crm-nowhere>=2, which is not installed. Install its wheel",
     "cyclea":            "cyclic dependency: ",
     "cycleb":            "cyclic dependency: ",
     "wrongversion":      "crm-wrongversion 1.0.0 needs crm-kernel>=9, found ",

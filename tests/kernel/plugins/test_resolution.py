@@ -57,9 +57,9 @@ def test_distribution_names_are_compared_in_canonical_form() -> None:
 @pytest.mark.parametrize(
     ("requirement", "sfa_version", "wanted", "said"),
     [
-        ("crm-sfa>=2",   "1.4.0", ["bank", "sfa"], "needs crm-sfa>=2, found 1.4.0. pip install 'crm-sfa>=2'"),
+        ("crm-sfa>=2",   "1.4.0", ["bank", "sfa"], "needs crm-sfa>=2, found 1.4.0. Install a wheel that fits"),
         ("crm-sfa>=1",   "1.4.0", ["bank"],        "needs the module sfa, which is not enabled. crm modules enable sfa"),
-        ("crm-nowhere",  "1.4.0", ["bank"],        "needs crm-nowhere, which is not installed. pip install 'crm-nowhere'"),
+        ("crm-nowhere",  "1.4.0", ["bank"],        "needs crm-nowhere, which is not installed. Install its wheel"),
         ("crm-kernel>=2", "1.4.0", ["bank"],       "crm-bank 1.0.0 needs crm-kernel>=2, found 0.1.0. Upgrade one of the two"),
     ],
 )  # fmt: skip
