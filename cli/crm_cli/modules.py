@@ -97,7 +97,10 @@ def plan(instance: Instance, name: str, as_json: bool) -> None:
     from crm_kernel._internal.lifecycle import plan_module
 
     found = plan_module(instance.config(), name)
-    _show(as_json, asdict(found))
+    shown = asdict(found)
+    if not (as_json or found.sql_problem):
+        del shown["sql_problem"]
+    _show(as_json, shown)
     if found.conflicts:
         raise click.exceptions.Exit(ExitCode.FINDINGS)
 

@@ -8,6 +8,8 @@ import stat
 
 import pytest
 
+from crm_kernel.testing.sites import write_distribution
+
 
 @pytest.fixture
 def ghost(instance):
@@ -101,3 +103,17 @@ def test_a_dry_run_of_the_demo_loads_nothing(crm, instance):
 
     assert set(json.loads(result.stdout)["parts"].values()) == {"would be loaded"}
     assert crm("demo", "show").exit_code == 3
+
+
+def test_a_plan_has_a_line_for_a_problem_with_its_sql_only_if_there_is_one(crm, instance, tmp_path, monkeypatch):
+    write_distribution(tmp_path / "wheels", "toy", requires=["crm-kernel>=0.1"])
+    monkeypatch.syspath_prepend(str(tmp_path / "wheels"))
+
+    plain, whole = crm("modules", "plan", "toy"), json.loads(crm("modules", "plan", "toy", "--json").stdout)
+    instance.database.unlink()
+    without_database = crm("modules", "plan", "toy")
+
+    assert "sql: none" in plain.stdout
+    assert "sql problem" not in plain.stdout
+    assert whole["sql_problem"] == ""
+    assert "sql problem: there is no database yet: crm db upgrade\n" in without_database.stdout
