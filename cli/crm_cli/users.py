@@ -142,6 +142,8 @@ def reset_password(instance: Instance, email: str, password_stdin: bool, dry_run
         services.set_password(uow, user, password)
         described = _described(user)
     _show_password(described, None if password_stdin or dry_run else password, as_json)
+    if not dry_run:
+        message(f"The password of {described['email']} is set; his sessions have ended.")
 
 
 @users.command("token")

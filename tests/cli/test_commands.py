@@ -159,6 +159,12 @@ class TestUsers:
         result = crm("users", "reset-password", ADMIN, "--password-stdin", input="four unrelated garden words\n")
 
         assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"The password of {ADMIN} is set; his sessions have ended.\n"
+
+    def test_a_dry_run_of_a_new_password_does_not_say_that_it_is_set(self, crm, instance):
+        result = crm("users", "reset-password", ADMIN, "--dry-run")
+
+        assert (result.stdout, result.stderr) == ("", "Dry run: nothing was changed.\n")
 
     def test_roles_are_listed_with_what_they_grant(self, crm, instance):
         roles = {role["name"]: role["grants"] for role in json.loads(crm("users", "roles", "--json").stdout)}
