@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -77,4 +78,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> Any:
-    return f"{value:,.2f}" if isinstance(value, Decimal) else value
+    if not isinstance(value, Decimal):
+        return value
+    # Thousands are set apart for people only: the next program in a pipe takes 1,200.00 for two numbers, or for none.
+    return f"{value:,.2f}" if sys.stdout.isatty() else f"{value:.2f}"

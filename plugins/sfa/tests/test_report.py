@@ -154,17 +154,18 @@ def test_the_command_prints_the_report_as_json_and_as_lines(cli, unit):
         won = first_of(stages_of(uow, ensure_default_pipeline(uow).id), "won")
         rows = [
             _won(lambda _name: won, amount=Decimal("99.5"), region="East"),
-            _won(lambda _name: won, amount=Decimal(100)),
+            _won(lambda _name: won, amount=Decimal(1100)),
         ]
         create_opportunities(uow, rows)
 
     report = cli("sfa", "report", "--json").json()
     lines = cli("sfa", "report").stdout
 
-    assert (report["won"], report["won_value"], report["win_rate"]) == (2, 199.5, 1.0)
-    assert report["by_region"] == {"East": 99.5, "unknown": 100}
+    assert (report["won"], report["won_value"], report["win_rate"]) == (2, 1199.5, 1.0)
+    assert report["by_region"] == {"East": 99.5, "unknown": 1100}
     assert "by_region: East\t99.50" in lines
-    assert json.dumps(report["by_quarter"]) == '{"2026Q1": 199.5}'
+    assert "won_value\t1199.50" in lines
+    assert json.dumps(report["by_quarter"]) == '{"2026Q1": 1199.5}'
 
 
 def test_the_command_takes_pipeline_and_period_and_refuses_what_does_not_fit(cli, unit):
