@@ -257,6 +257,9 @@ def _finish(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
     if result.failure:
         message(f"Stopped: {result.failure}")
         raise click.exceptions.Exit(ExitCode.FAILURE)
+    for source in result.sources:
+        if not source.rows:
+            message(f"{source.file} has no rows: there is nothing to import from it.")
     hint = f"all of them are in {errors}" if errors else "--errors FILE lists them all"
     if result.left_out:
         message(
