@@ -71,9 +71,10 @@ $(KERNEL_STAMP): requirements.lock pyproject.toml cli/pyproject.toml | $(filter 
 %.mo: %.po | $(STAMP)
 	@$(BIN)/pybabel --quiet compile --locale $(notdir $(patsubst %/LC_MESSAGES/,%,$(dir $@))) --input-file $< --output-file $@
 
+# As JSON, init does not ask for the administrator whom the demo data bring.
 demo: install
 	@test -f var/demo/.loaded || { rm -rf var/demo && mkdir -p var \
-		&& $(CRM) init var/demo --modules sfa --base-url http://127.0.0.1:$(PORT) --company-name "Demo company" --yes && cd var/demo && $(CRM) demo load --yes && touch .loaded; }
+		&& $(CRM) init var/demo --modules sfa --base-url http://127.0.0.1:$(PORT) --company-name "Demo company" --yes --json >/dev/null && cd var/demo && $(CRM) demo load --yes && touch .loaded; }
 	@cd var/demo && $(CRM) demo show
 	@cd var/demo && exec $(CRM) serve --port $(PORT)
 

@@ -205,4 +205,6 @@ def _show(wanted: Wanted, password: str | None, as_json: bool) -> None:
             click.echo(f"password: {password}")
             message("The password is not shown again; a new one: crm users reset-password")
     elif not as_json:
-        message("No administrator yet: crm users create EMAIL --role administrator")
+        message(
+            "No administrator yet: crm users create EMAIL --role administrator (crm demo load makes one of its own)"
+        )

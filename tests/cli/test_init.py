@@ -71,3 +71,11 @@ def test_a_dry_run_creates_nothing(crm, tmp_path):
     assert result.exit_code == 0
     assert "ann@example.com" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_gave_no_administrator_is_told_how_to_make_one_and_a_program_is_not(crm):
+    told, silent = crm("init", "a", "--yes"), crm("init", "b", "--yes", "--json")
+
+    assert "No administrator yet: crm users create EMAIL --role administrator" in told.stderr
+    assert (silent.exit_code, silent.stderr) == (0, "")
+    assert json.loads(silent.stdout)["admin"] is None
