@@ -18,7 +18,7 @@ from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.customers.models import new_uid
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.events import RecordsBulkChanged
-from crm_kernel.records.ownership import teams_of
+from crm_kernel.records.ownership import with_teams
 from crm_kernel.sales.models import Sale, SaleLine
 from crm_kernel.sales.money import local_day, rates_on
 from crm_kernel.sales.services import Line, check_sale, in_base
@@ -96,12 +96,12 @@ def _known_keys(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, st
 def _insert(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, str], int]:
     moments = [sale.occurred_at or uow.now for sale in sales]
     rates = rates_on(uow, {(sale.currency, local_day(when)) for sale, when in zip(sales, moments, strict=True)})
-    teams = teams_of(uow, {sale.owner_id for sale in sales if sale.owner_id is not None and sale.team_id is None})
+    owned = with_teams(uow, [{"owner_id": sale.owner_id, "team_id": sale.team_id} for sale in sales])
     table = cast(sa.Table, Sale.__table__)
     keys = reserve_keys(uow.session, table, len(sales))
     rows = [
-        _row(uow, key, sale, when, rates[sale.currency, local_day(when)], teams)
-        for key, sale, when in zip(keys, sales, moments, strict=True)
+        _row(uow, key, sale, when, rates[sale.currency, local_day(when)], owner)
+        for key, sale, when, owner in zip(keys, sales, moments, owned, strict=True)
     ]
     insert_rows(uow.session, table, rows)
     insert_rows(uow.session, cast(sa.Table, SaleLine.__table__), _lines(uow, keys, sales))
@@ -111,7 +111,7 @@ def _insert(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, str], 
 
 
 def _row(
-    uow: UnitOfWork, key: int, sale: NewSale, when: dt.datetime, rate: Decimal, teams: Mapping[int, int | None]
+    uow: UnitOfWork, key: int, sale: NewSale, when: dt.datetime, rate: Decimal, owner: Mapping[str, Any]
 ) -> dict[str, Any]:
     return {
         "id": key,
@@ -128,8 +128,8 @@ def _row(
         "base_amount": in_base(sale.amount, rate),
         "margin": sale.margin,
         "base_margin": None if sale.margin is None else in_base(sale.margin, rate),
-        "owner_id": sale.owner_id,
-        "team_id": sale.team_id if sale.team_id is not None else teams.get(sale.owner_id or 0),
+        "owner_id": owner["owner_id"],
+        "team_id": owner["team_id"],
         "refund_of_id": None,
     }
 

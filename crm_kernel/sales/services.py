@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 from crm_kernel._internal.rows import add_once
 from crm_kernel.customers.models import Customer, new_uid
 from crm_kernel.errors import Conflict, InvalidInput
-from crm_kernel.records.ownership import teams_of
+from crm_kernel.records.ownership import with_team
 from crm_kernel.sales.choices import CHANNELS
 from crm_kernel.sales.events import SaleRecorded
 from crm_kernel.sales.models import Sale, SaleLine
@@ -229,9 +229,8 @@ def in_base(amount: Decimal, rate: Decimal) -> Decimal:
 
 
 def _team(uow: UnitOfWork, owner_id: int | None, team_id: int | None) -> int | None:
-    if team_id is not None or owner_id is None:
-        return team_id
-    return teams_of(uow, [owner_id]).get(owner_id)
+    team: int | None = with_team(uow, {"owner_id": owner_id, "team_id": team_id})["team_id"]
+    return team
 
 
 def _known(uow: UnitOfWork, source: str, reference: str) -> Sale | None:

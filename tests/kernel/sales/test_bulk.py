@@ -13,6 +13,7 @@ from crm_kernel.records.bulk import changed_records
 from crm_kernel.sales.bulk import NewSale, record_sales
 from crm_kernel.sales.models import Product, Sale, SaleLine
 from crm_kernel.sales.services import Line
+from crm_kernel.testing.people import add_user
 
 MARCH = dt.date(2026, 3, 1)
 
@@ -77,3 +78,14 @@ def test_the_cost_does_not_grow_with_the_number_of_sales(uow, count_queries):
         return len(queries)
 
     assert cost(5, "few") == cost(500, "many") <= 8
+
+
+def test_many_sales_belong_to_their_reps_teams_unless_they_name_one(uow):
+    north, south = add_user(uow, team="North"), add_user(uow, team="South")
+
+    keys = record_sales(
+        uow, [_new("a", owner_id=north.id), _new("b", owner_id=north.id, team_id=south.team_id), _new("c")]
+    )
+
+    teams = [uow.session.get_one(Sale, key).team_id for key in keys]
+    assert teams == [north.team_id, south.team_id, None]
