@@ -1,7 +1,7 @@
 """Users, teams and roles as record types: lists, forms and API for admins.
 
-Everybody who may read users sees names, addresses and teams: they are what people pick owners by. Roles with their
-grants are seen by administrators alone; log-ins and locks stand on a panel for those who may change users. Hashes,
+Everybody who may read users sees names, teams and who is active: they are what people pick owners by. Addresses, roles
+and preferences need ``user.update``. Roles with their grants are seen by administrators alone; log-ins and locks stand on a panel for those who may change users. Hashes,
 identifiers of sessions and tokens are in no schema, hence on no page, in no answer and in no export.
 """
 
@@ -42,6 +42,10 @@ from crm_kernel.unit_of_work import UnitOfWork
 _SCOPES = {"own": _l("Own records"), "team": _l("Records of the team"), "all": _l("All records")}
 
 
+#: Fields of a user that only those see who may change users.
+_ADMINISTRATION = {"needs": "update"}
+
+
 class HeldRoleSchema(Schema):
     """A role that a user holds."""
 
@@ -52,12 +56,25 @@ class UserSchema(Schema):
     """A user."""
 
     name = fields.String(required=True, validate=validate.Length(1, 120), metadata={"label": _l("Name")})
-    email = fields.Email(required=True, metadata={"label": _l("E-mail")})
+    email = fields.Email(required=True, metadata={"label": _l("E-mail"), **_ADMINISTRATION})
     team = Reference("team", attribute="team_id", allow_none=True, metadata={"label": _l("Team")})
-    language = fields.String(metadata={"label": _l("Language"), "help": _l("Code, for example en or fr.")})
-    timezone = fields.String(metadata={"label": _l("Time zone"), "help": _l("For example Europe/Paris.")})
+    language = fields.String(
+        metadata={"label": _l("Language"), "help": _l("Code, for example en or fr."), **_ADMINISTRATION}
+    )
+    timezone = fields.String(
+        metadata={"label": _l("Time zone"), "help": _l("For example Europe/Paris."), **_ADMINISTRATION}
+    )
     active = fields.Boolean(dump_only=True, metadata={"label": _l("Active")})
-    roles = Collection(HeldRoleSchema, model=UserRole, key="user_id", dump_only=True, metadata={"label": _l("Roles")})
+    roles = Collection(
+        HeldRoleSchema,
+        model=UserRole,
+        key="user_id",
+        dump_only=True,
+        metadata={"label": _l("Roles"), **_ADMINISTRATION},
+    )
+    created_at = fields.AwareDateTime(dump_only=True, metadata={"label": _l("Created"), **_ADMINISTRATION})
+    #: A log-in changes the row, so this tells when somebody was last here.
+    updated_at = fields.AwareDateTime(dump_only=True, metadata={"label": _l("Changed"), **_ADMINISTRATION})
 
 
 class TeamSchema(Schema):

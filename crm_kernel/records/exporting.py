@@ -19,6 +19,7 @@ from flask import Flask, Response, current_app, g
 from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.audit import record_access
 from crm_kernel.access.policy import authorize
+from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.importing.spreadsheets import neutralised
 from crm_kernel.records.importing.targets import discriminator, part_fields
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
@@ -94,12 +95,14 @@ def begin_export(
             ``fields`` everything readable is exported.
 
     Raises:
-        Forbidden: the actor may not export records of this type.
+        Forbidden: the actor may not export records of this type, or not see a field it filters or sorts by.
         InvalidInput: an argument is unknown or does not fit.
     """
     authorize(actor, record_type.permission("export"))
     given = [(name, value) for name, value in arguments if name not in ("cursor", "limit", "count", "view")]
-    query = parse_query(record_type, given, default_fields=exported_fields(plan_of(record_type)))
+    plan = plan_of(record_type)
+    query = parse_query(record_type, given, default_fields=exported_fields(plan))
+    refuse_hidden(actor, plan, query)
     details = {name: value for name, value in given if value}
     record_access(
         actor,
@@ -110,7 +113,8 @@ def begin_export(
         details=details or None,
     )
     app = cast(Any, current_app)._get_current_object()
-    return Export(record_type, replace(query, verb="export"), actor, channel, app)
+    query = replace(query, verb="export", fields=shown_to(actor, plan, query.fields))
+    return Export(record_type, query, actor, channel, app)
 
 
 def csv_response(record_type: RecordType, arguments: Iterable[tuple[str, str]]) -> Response:

@@ -16,6 +16,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.errors import InvalidInput, NotFound
+from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.filters import Condition, parse_conditions, predicate
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Order, decode_cursor, order_of, page_statements
 from crm_kernel.records.plan import TypePlan, plan_of, title_column
@@ -115,7 +116,8 @@ def parse_fields(plan: TypePlan, text: str | None, default: Sequence[str]) -> tu
 def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
     """Return one page: dicts of field → value in the query's order."""
     plan = plan_of(record_type)
-    plain = tuple(n for n in query.fields if n in plan.fields and plan.fields[n].column is not None)
+    names = shown_to(uow.actor, plan, query.fields)
+    plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
     projection = projection_of(uow.actor, plan, _with(plain, query.order.field.name))
     statement = projection.statement.where(*restrictions(uow, plan, query))
     rows: list[Any] = []
@@ -126,7 +128,7 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
     shown, more = rows[: query.limit], len(rows) > query.limit
     items = [projection.read(row) for row in shown]
     after = Cursor(_sort_value(items[-1], query.order), shown[-1][0]) if more else None
-    _complete(uow, plan, query.fields, [row[0] for row in shown], items)
+    _complete(uow, plan, names, [row[0] for row in shown], items)
     if query.order.field.name not in plain:
         for item in items:
             del item[query.order.field.name]
@@ -151,9 +153,8 @@ def read_one(
         NotFound: there is none, or none the actor may see.
     """
     plan = plan_of(record_type)
-    names = (
-        tuple(fields) if fields is not None else (*plan.plain(), *(p.name for p in plan.collections()), "extensions")
-    )
+    every = (*plan.plain(), *(p.name for p in plan.collections()), "extensions")
+    names = shown_to(uow.actor, plan, every if fields is None else fields)
     plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
     projection = projection_of(uow.actor, plan, plain)
     statement = projection.one
@@ -194,7 +195,7 @@ def suggestions(uow: UnitOfWork, record_type: RecordType, text: str, *, limit: i
     )
     if text:
         if record_type.search:
-            statement = statement.where(matching(record_type, text))
+            statement = statement.where(matching(uow.actor, record_type, text))
         else:
             typed = text.lower().replace("\x00", "")
             statement = statement.where(sa.func.lower(title).contains(typed, autoescape=True))
@@ -202,12 +203,18 @@ def suggestions(uow: UnitOfWork, record_type: RecordType, text: str, *, limit: i
 
 
 def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[sa.ColumnElement[bool]]:
-    """Return what limits a list: visibility, conditions, searched words."""
+    """Return what limits a list: visibility, conditions, searched words.
+
+    Raises:
+        Forbidden: the list filters or sorts by a field that the actor may not see.
+        InvalidInput: the value of a condition does not fit its field.
+    """
+    refuse_hidden(uow.actor, plan, query)
     found = [visible(uow.actor, plan.record_type), *(predicate(uow, plan, condition) for condition in query.conditions)]
     if query.verb != "read":
         found.append(visible(uow.actor, plan.record_type, query.verb))
     if query.text:
-        found.append(matching(plan.record_type, query.text))
+        found.append(matching(uow.actor, plan.record_type, query.text))
     return found
 
 

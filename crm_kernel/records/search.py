@@ -8,6 +8,7 @@ written by the commit that changed the record (``store_search_entries``) or by t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -16,35 +17,52 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute
 
 from crm_kernel.database import db
+from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.models import SearchEntry
 from crm_kernel.records.plan import Kind, plan_of, record_types, side_key
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.text import tokens
 
 if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Words of a query beyond these are not looked at: nobody types more, and each costs an index walk.
 MAX_WORDS = 8
 
 
-def matching(record_type: RecordType, text: str) -> sa.ColumnElement[bool]:
-    """Return the predicate: every word of the text starts a word of the record. No usable word matches nothing."""
-    found = (
-        sa.select(SearchEntry.record_id)
-        .where(SearchEntry.record_type == record_type.name, words_match(text))
-        .scalar_subquery()
-    )
+class Searched(Enum):
+    """Which words of an entry are looked at: the column's name for FTS5, the weight for PostgreSQL."""
+
+    ALL = ("", "")
+    TITLES = ("title : ", "A")
+
+    def __init__(self, fts5: str, weight: str) -> None:
+        self.fts5, self.weight = fts5, weight
+
+
+def matching(actor: Actor, record_type: RecordType, text: str) -> sa.ColumnElement[bool]:
+    """Return the predicate: every word of the text starts a word of the record. No usable word matches nothing.
+
+    Who may not see all fields that are searched finds records by their titles alone.
+    """
+    words = words_match(text, _searched(actor, record_type))
+    found = sa.select(SearchEntry.record_id).where(SearchEntry.record_type == record_type.name, words).scalar_subquery()
     return sa.cast(record_type.model.id, record_type.model.id.type).in_(found)
 
 
-def words_match(text: str) -> sa.ColumnElement[bool]:
+def _searched(actor: Actor, record_type: RecordType) -> Searched:
+    hidden = hidden_from(actor, plan_of(record_type))
+    return Searched.TITLES if hidden.intersection(record_type.search) else Searched.ALL
+
+
+def words_match(text: str, searched: Searched = Searched.ALL) -> sa.ColumnElement[bool]:
     """Return the predicate over ``search_entry``: every word of the text starts one of the row's words."""
     words = tokens(text)[:MAX_WORDS]
     if not words:
         return sa.false()
     if db.engine.dialect.name == "sqlite":
-        query = " ".join(f'"{word}"*' for word in words)
+        query = " ".join(f'{searched.fts5}"{word}"*' for word in words)
         return SearchEntry.id.in_(
             sa.text("SELECT rowid FROM search_entry_fts WHERE search_entry_fts MATCH :fts_query").bindparams(
                 fts_query=query
@@ -53,7 +71,7 @@ def words_match(text: str) -> sa.ColumnElement[bool]:
     return sa.text(
         "(setweight(to_tsvector('simple', search_entry.title), 'A') || "
         "setweight(to_tsvector('simple', search_entry.body), 'B')) @@ to_tsquery('simple', :ts_query)"
-    ).bindparams(ts_query=" & ".join(f"{word}:*" for word in words))  # type: ignore[return-value]
+    ).bindparams(ts_query=" & ".join(f"{word}:*{searched.weight}" for word in words))  # type: ignore[return-value]
 
 
 def entry_of(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, str]:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from crm_kernel.access.policy import visible
-from crm_kernel.records.models import SearchEntry
 from crm_kernel.records.pages.presenting import record_url
 from crm_kernel.records.plan import record_types, title_column
-from crm_kernel.records.search import words_match
+from crm_kernel.records.search import matching
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -29,10 +28,9 @@ def search_everywhere(uow: UnitOfWork, text: str) -> list[dict[str, Any]]:
         if not record_type.search or not uow.actor.may(record_type.permission("read")):
             continue
         model, title = record_type.model, title_column(record_type)
-        entry = sa.select(SearchEntry.record_id).where(SearchEntry.record_type == record_type.name, words_match(text))
         statement = (
             sa.select(model.uid, title)
-            .where(model.id.in_(entry), visible(uow.actor, record_type))
+            .where(matching(uow.actor, record_type, text), visible(uow.actor, record_type))
             .order_by(title, model.id)
             .limit(PER_TYPE)
         )

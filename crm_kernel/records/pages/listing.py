@@ -14,6 +14,7 @@ from flask_babel import ngettext
 
 from crm_kernel.access.policy import visible
 from crm_kernel.records import fields
+from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filters import OPERATORS, Condition, filterable
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
@@ -33,9 +34,10 @@ _FILTER_KINDS: Mapping[Kind, str] = {Kind.EMAIL: "text", Kind.URL: "text", Kind.
 def list_context(uow: UnitOfWork, record_type: RecordType, query: ListQuery, arguments: Arguments) -> dict[str, Any]:
     """Return the template's context for one page of a list."""
     plan = plan_of(record_type)
+    hidden = hidden_from(uow.actor, plan)
     page, count = page_of(uow, record_type, query), count_of(uow, record_type, query)
     return {
-        "columns": _columns(plan, query, arguments),
+        "columns": [column for column in _columns(plan, query, arguments) if column["name"] not in hidden],
         "rows": [_row(plan, item) for item in page.items],
         "filters": filter_fields(uow, plan, query),
         "chips": chips(uow, plan, query, arguments),
@@ -94,10 +96,11 @@ def folded_operators(arguments: Arguments) -> list[tuple[str, str]] | None:
 def filter_fields(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[dict[str, Any]]:
     """Return the filter bar's description of every filterable field, with what is set now."""
     active = {condition.field: condition for condition in query.conditions}
+    hidden = hidden_from(uow.actor, plan)
     return [
         _filter_field(name, field, active.get(name), pinned=number < 2 and field.kind in (Kind.CHOICE, Kind.REFERENCE))
         for number, (name, field) in enumerate(filterable(plan).items())
-        if field.kind is not Kind.COLLECTION and _offered(uow, field)
+        if name not in hidden and field.kind is not Kind.COLLECTION and _offered(uow, field)
     ]
 
 
