@@ -37,6 +37,10 @@ def check_record_type(plugin: str, record_type: RecordType) -> None:
     }
     for attribute, names in used.items():
         _refuse_unknown(plugin, f"{item}.{attribute}", names, known)
+    if record_type.board and record_type.board.field not in record_type.filters:
+        # The rest of a column is the list filtered by it.
+        found, expected = record_type.board.field, f"one of its filters: {', '.join(record_type.filters) or 'none'}"
+        raise RegistrationError(plugin, f"{item}.board.field", found=found, expected=expected)
     _refuse_unknown(plugin, f"{item}.verbs", record_type.verbs, set(VERBS))
     _refuse_unknown(plugin, f"{item}.seen_with", (record_type.seen_with or "read",), set(record_type.verbs))
 

@@ -231,6 +231,7 @@ def test_the_permissions_of_a_record_type_are_derived() -> None:
         ({"form": (FormSection(title="x", fields=("price",)),)},   "RecordType shop.deal.form: found 'price'"),
         ({"board": Board(field="price", columns=print)},           "RecordType shop.deal.board: found 'price'"),
         ({"board": Board(field="stage", columns=print, card=("price",))}, "RecordType shop.deal.board: found 'price'"),
+        ({"board": Board(field="stage", columns=print)},           "RecordType shop.deal.board.field: found 'stage', expected one of its filters"),
         ({"verbs": ("read", "fly")},                               "RecordType shop.deal.verbs: found 'fly'"),
         ({"seen_with": "fly"},                                     "RecordType shop.deal.seen_with: found 'fly'"),
         ({"model": Bare},                                          "RecordType shop.deal.model: found 'Bare', expected RecordMixin"),
