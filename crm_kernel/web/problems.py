@@ -30,6 +30,17 @@ _REFUSED = {
 }
 
 
+#: The same for programs, in the words of HTTP.
+_ANSWERED = {
+    400: (N_("Not understood"), N_("The request is not complete or not valid HTTP: check its head and its body.")),
+    404: (N_("Not found"), N_("There is nothing at this address: /api/openapi.json lists those there are.")),
+    405: (N_("Method not allowed"), N_("This address does not take this method; Allow lists those it takes.")),
+    413: (N_("Too large"), N_("What was sent is larger than this server accepts: send less at once.")),
+    415: (N_("Media type not supported"), N_("Send the body as application/json.")),
+    429: (N_("Too many tries"), N_("Wait a minute, then try again.")),
+}
+
+
 def init_problems(app: Flask) -> None:
     """Register the handlers of all errors."""
     app.register_error_handler(CrmError, _on_crm_error)
@@ -63,7 +74,7 @@ def _on_crm_error(error: CrmError) -> Any:
         log.error("request %s failed: %s", request_id(), error)
     if wants_json():
         extra: dict[str, Any] = {"errors": error.errors} if isinstance(error, InvalidInput) else {}
-        answer = problem(error.status, error.title, str(error), **extra)
+        answer = problem(error.status, _(error.title), str(error), **extra)
         if isinstance(error, Unauthenticated):
             answer.headers["WWW-Authenticate"] = 'Bearer realm="crm"'
         if error.status == 503:
@@ -97,15 +108,22 @@ def _on_http_error(error: HTTPException) -> Any:
     if error.response is not None or (error.code or 500) < 400:
         return error
     status, title = error.code or 500, error.name
+    _recognise()
     if wants_json():
-        answer = problem(status, title, error.description or title)
+        answer = problem(status, *_said(error))
         for name, value in error.get_headers():
             if name not in ("Content-Type", "Content-Length"):
                 answer.headers[name] = value
         return answer
-    _recognise()
     title, detail = _REFUSED.get(status, (title, error.description or ""))
     return _page(status, _(title), _(detail) if detail else "")
+
+
+def _said(error: HTTPException) -> tuple[str, str]:
+    """Return title and detail for a program in its reader's language; what one of us said of it stays as it is."""
+    title, detail = _ANSWERED.get(error.code or 500, (error.name, error.description or error.name))
+    ours = error.description is not None and error.description != type(error).description
+    return _(title), str(error.description) if ours else _(detail)
 
 
 def _recognise() -> None:
@@ -123,7 +141,7 @@ def _recognise() -> None:
 def _on_crash(error: Exception) -> Any:
     log.exception("request %s crashed", request_id(), exc_info=error)
     detail = _("Something went wrong on our side. Tell your administrator the request number %(id)s.", id=request_id())
-    return problem(500, CrmError.title, detail) if wants_json() else _page(500, _(CrmError.title), detail)
+    return problem(500, _(CrmError.title), detail) if wants_json() else _page(500, _(CrmError.title), detail)
 
 
 def _page(status: int, title: str, detail: str) -> tuple[str, int]:

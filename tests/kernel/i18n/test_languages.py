@@ -113,7 +113,24 @@ def test_whoever_is_not_logged_in_is_told_so_in_french(client):
     assert "Connectez-vous" in page
 
 
-def test_an_error_of_the_api_keeps_its_title_in_english_for_programs(api):
-    answer = api("administrator").open("GET", "/api/customers/nothing", headers={"Accept-Language": "fr"})
+@pytest.mark.parametrize(
+    ("method", "path", "title", "detail"),
+    [
+        ("GET", "/api/nothing", "Introuvable", "Il n’y a rien à cette adresse"),
+        ("GET", "/api/customers/01890a5d-ac96-774b-bcce-b302099a8057", "Introuvable", "ne porte l’identifiant"),
+        ("PUT", "/api/customers", "Méthode non permise", "n’accepte pas cette méthode"),
+        ("POST", "/api/customers", "Saisie non valide", "kind: "),
+    ],
+)
+def test_a_problem_document_speaks_one_language(api, method, path, title, detail):
+    answer = api("administrator", language="fr").open(method, path, headers={"Accept-Language": "fr"}, json={})
 
-    assert answer.json["title"] in ("Not found", "Not Found")
+    assert answer.json["title"] == title
+    assert detail in answer.json["detail"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_problem_document_is_in_english_for_whoever_reads_english(api, method):
+    answer = api("administrator").open(method, "/api/nothing")
+
+    assert (answer.json["title"], answer.json["detail"][:16]) == ("Not found", "There is nothing")
