@@ -18,10 +18,10 @@ from crm_cli.common import (
     json_option,
     message,
 )
+from crm_cli.teams import team_named
 
 if TYPE_CHECKING:
     from crm_kernel.access.models import AppUser
-    from crm_kernel.unit_of_work import UnitOfWork
 
 _EMAIL = click.argument("email")
 _PASSWORD_STDIN = click.option(
@@ -38,7 +38,7 @@ def users() -> None:
 @_EMAIL
 @click.option("--name", help="Full name (default: the part of the address before @).")
 @click.option("--role", "roles", multiple=True, help="Role; repeat for several.")
-@click.option("--team", help="Name of the team.")
+@click.option("--team", help="Name of the team; it must exist: crm teams create NAME.")
 @click.option("--language", default="en", show_default=True, help="Language of the pages.")
 @click.option("--timezone", default="UTC", show_default=True, help="An IANA name: Europe/Paris.")
 @_PASSWORD_STDIN
@@ -67,7 +67,7 @@ def create(
             email=email,
             name=name or email.partition("@")[0],
             password=password,
-            team_id=_team_id(uow, team),
+            team_id=team_named(uow, team).id if team is not None else None,
             language=language,
             timezone=timezone,
             roles=roles,
@@ -221,21 +221,6 @@ def new_password() -> str:
 
 def _password(from_stdin: bool) -> str:
     return sys.stdin.readline().rstrip("\r\n") if from_stdin else new_password()
-
-
-def _team_id(uow: UnitOfWork, name: str | None) -> int | None:
-    import sqlalchemy as sa
-
-    from crm_kernel.access.models import Team
-    from crm_kernel.errors import NotFound
-
-    if name is None:
-        return None
-    found = uow.session.scalar(sa.select(Team.id).where(Team.name == name))
-    if found is None:
-        known = ", ".join(uow.session.scalars(sa.select(Team.name).order_by(Team.name))) or "none"
-        raise NotFound(f"There is no team {name}; known: {known}")
-    return int(found)
 
 
 def _described(user: AppUser) -> dict[str, Any]:

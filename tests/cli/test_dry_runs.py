@@ -41,6 +41,7 @@ CALLS = {
     "users reset-password": ["bob@example.com"],
     "users token": ["bob@example.com", "--name", "script"],
     "users assign": ["bob@example.com", "manager"],
+    "teams create": ["North"],
     "import": ["people.csv", "--record", "customer"],
     "events retry": ["--all"],
     "events replay": [EVENT, "--subscriber", "alpha.greet"],
