@@ -14,7 +14,7 @@ from importlib import metadata
 import click
 
 from crm_cli.common import Instance, clear_errors, config_option
-from crm_kernel.errors import PluginError
+from crm_kernel.errors import CrmError, PluginError
 
 #: Entry point group of plugins' commands.
 GROUP = "crm.commands"
@@ -66,12 +66,12 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or suggest the nearest name."""
+        """Find the command, or say what became of the module whose command it was, or suggest the nearest name."""
         known = self.list_commands(ctx)
         if args and not args[0].startswith("-") and args[0] not in known:
             near = difflib.get_close_matches(args[0], known, 1)
-            hint = f" Did you mean {near[0]}?" if near else " See: crm --help"
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
+            hint = f"Did you mean {near[0]}?" if near else "See: crm --help"
+            ctx.fail(f"No such command {args[0]!r}. {_gone_module(ctx, args[0]) or hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -87,6 +87,24 @@ class LazyGroup(click.Group):
         """Run the command; every error becomes one clear message and a documented exit code."""
         with clear_errors():
             return super().invoke(ctx)
+
+
+def _gone_module(ctx: click.Context, name: str) -> str:
+    """Return what to do if the name is a module of this instance whose code was taken away, else nothing."""
+    try:
+        # Only here are the database and its library needed; without an instance there is nothing to say.
+        from crm_kernel._internal.lifecycle import module_without_code
+
+        tables = module_without_code(ctx.ensure_object(Instance).config(), name)
+    except CrmError:
+        return ""
+    if tables is None:
+        return ""
+    rows = "its rows are kept. " if tables else "it left no rows. "
+    return (
+        f"It came with the module {name}, whose code is no longer installed; {rows}"
+        f"Install its wheel again to get it back. See: crm modules explain {name}"
+    )
 
 
 def _plugin_commands() -> dict[str, metadata.EntryPoint]:

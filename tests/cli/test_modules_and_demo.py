@@ -39,6 +39,21 @@ def test_a_module_without_code_is_listed_as_orphaned_with_what_to_do(crm, ghost)
     assert "crm modules purge ghost" in states["ghost"]["reason"]
 
 
+def test_a_command_of_a_module_without_code_says_that_its_rows_are_kept_and_how_to_get_it_back(crm, ghost):
+    result = crm("ghost", "report")
+
+    assert result.exit_code == 2
+    assert "No such command 'ghost'. It came with the module ghost, whose code is no longer installed" in result.stderr
+    assert "its rows are kept. Install its wheel again to get it back." in result.stderr
+
+
+def test_a_word_that_is_no_module_is_a_command_that_does_not_exist_also_without_an_instance(crm, ghost, tmp_path):
+    beside, without = crm("ghosts"), crm("--config", "nowhere.toml", "ghost")
+
+    assert "No such command 'ghosts'. See: crm --help" in beside.stderr
+    assert "No such command 'ghost'. See: crm --help" in without.stderr
+
+
 def test_doctor_names_the_tables_that_were_left(crm, ghost):
     findings = {finding["name"]: finding for finding in json.loads(crm("doctor", "--json").stdout)}
 

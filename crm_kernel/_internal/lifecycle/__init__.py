@@ -23,6 +23,7 @@ from crm_kernel._internal.lifecycle.states import (
     ModuleState,
     explain,
     module_states,
+    module_without_code,
     orphans,
     stored_failure,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "explain",
     "inspect_modules",
     "module_states",
+    "module_without_code",
     "orphans",
     "plan_module",
     "purge",

@@ -121,6 +121,20 @@ def orphans(connection: sa.Connection) -> dict[str, list[str]]:
     return {name: names for name, names in found.items() if names}
 
 
+def module_without_code(config: Config, name: str) -> int | None:
+    """Return how many tables this instance keeps of a module whose code is gone; None if it is no such module.
+
+    Raises:
+        DatabaseUnavailable: unreachable, or not created yet.
+    """
+    if name == KERNEL or name in installed_plugins():
+        return None
+    with store.reading_rows(config) as connection:
+        tables = sa.inspect(connection).get_table_names()
+        known = name in store.stored_modules(connection) or name in stored_branches(connection)
+    return sum(table.startswith(f"{name}_") for table in tables) if known else None
+
+
 def _stored(config: Config) -> tuple[dict[str, store.StoredModule], list[str], dict[str, object] | None]:
     from crm_kernel._internal.modules import missing_file
 
