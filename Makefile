@@ -2,7 +2,7 @@
 #
 #   make demo     a demo company on http://127.0.0.1:8000      make check   linters, types, import rules
 #   make test     the whole test suite                         make bench   ratios against their floors
-#   make docs     the manual, in docs/_build/html              make lock    regenerate requirements.lock
+#   make docs     the manual, in docs/_build/html              make lock    regenerate the two lock files
 #   make install  only the environment in .venv                make clean   remove what make made
 #   make translations  new texts into the catalogues           (then fill in what is empty)
 #   make test-kernel   the kernel's tests where no plugin is installed
@@ -98,12 +98,17 @@ docs: install
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# uv.lock names the registry it was made with and stays out of git; requirements.lock has hashes and no address.
+# uv.lock names the registry it was made with and stays out of git; the two files have hashes and no address.
+# requirements.lock has the developers' tools too; requirements-runtime.lock what an instance runs on, and no more.
+EXPORT = $(UV) export --quiet --no-emit-workspace --all-packages --no-annotate --no-header
 lock: | $(filter .tools/bin/uv,$(UV))
-	$(UV) export --quiet --no-emit-workspace --all-packages --no-annotate --no-header --output-file requirements.lock.new
-	@if grep -n '://' requirements.lock.new; then \
-		rm requirements.lock.new; echo "make lock: the lines above hold an address; requirements.lock is unchanged" >&2; exit 1; fi
+	$(EXPORT) --output-file requirements.lock.new
+	$(EXPORT) --no-dev --extra pg --output-file requirements-runtime.lock.new
+	@if grep -n '://' requirements.lock.new requirements-runtime.lock.new; then \
+		rm requirements.lock.new requirements-runtime.lock.new; \
+		echo "make lock: the lines above hold an address; the lock files are unchanged" >&2; exit 1; fi
 	@mv requirements.lock.new requirements.lock
+	@mv requirements-runtime.lock.new requirements-runtime.lock
 
 real: install
 	@test -d '$(DATA)' || { echo "make real: no folder $(DATA). Say where it is: make real DATA=/path/to/crm_sales" >&2; exit 1; }

@@ -46,9 +46,9 @@ def test_no_file_names_a_machine_or_a_registry(tracked: list[Path]) -> None:
 
 
 def test_lock_files_hold_hashes_and_no_address(tracked: list[Path]) -> None:
-    locks = [path for path in tracked if path.name in ("requirements.lock", "package-lock.json", ".npmrc")]
+    locks = [path for path in tracked if path.suffix == ".lock" or path.name in ("package-lock.json", ".npmrc")]
 
-    assert (ROOT / "requirements.lock") in locks
+    assert {ROOT / "requirements.lock", ROOT / "requirements-runtime.lock"} <= set(locks)
     assert [path.name for path in locks if "://" in _without_funding(path.read_text("utf-8"))] == []
     assert "uv.lock" not in {path.name for path in tracked}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -47,18 +46,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def environment(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the wheels and the locked versions of what they need; nothing of the checkout."""
+    """An environment made as the guide says: the runtime's lock, then the wheels alone; nothing of the checkout."""
     folder = tmp_path_factory.mktemp("fresh")
-    locked = re.findall(
-        r"^(\S+==[^\s\\]+(?: ; [^\\\n]+)?)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE
-    )
-    constraints = folder / "constraints.txt"
-    constraints.write_text("\n".join(locked), encoding="utf-8")
     run(uv(), "venv", "--quiet", "--python", sys.executable, folder / "venv")
-    python = folder / "venv" / "bin" / "python"
-    run(
-        uv(), "pip", "install", "--quiet", "--python", python, "--constraint", constraints, *wheels.values(), cwd=folder
-    )
+    install = (uv(), "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python")
+    run(*install, "--require-hashes", "--requirements", ROOT / "requirements-runtime.lock", cwd=folder)
+    run(*install, "--no-index", "--no-deps", *wheels.values(), cwd=folder)
     return folder / "venv"
 
 
@@ -112,6 +105,10 @@ def test_nothing_comes_from_the_checkout(environment: Path, clean_environment: d
     found = run(environment / "bin" / "python", "-c", code, cwd=environment, env=clean_environment).split()
 
     assert [path for path in found if not path.startswith(str(environment))] == []
+
+
+def test_the_environment_lacks_nothing(environment: Path) -> None:
+    run(uv(), "pip", "check", "--quiet", "--python", environment / "bin" / "python")
 
 
 def test_the_command_starts(instance: Any) -> None:
