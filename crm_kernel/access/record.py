@@ -15,6 +15,7 @@ from marshmallow import Schema, fields, validate
 
 from crm_kernel.access.actor import Actor, Scope, widest
 from crm_kernel.access.models import AppUser, Role, RolePermission, Team, UserRole
+from crm_kernel.access.preferences import first_language, language_choices, timezone_choices, usual_timezone
 from crm_kernel.access.services import (
     activate_user,
     assign_role,
@@ -59,10 +60,24 @@ class UserSchema(Schema):
     email = fields.Email(required=True, metadata={"label": _l("E-mail"), **_ADMINISTRATION})
     team = Reference("team", attribute="team_id", allow_none=True, metadata={"label": _l("Team")})
     language = fields.String(
-        metadata={"label": _l("Language"), "help": _l("Code, for example en or fr."), **_ADMINISTRATION}
+        load_default=first_language,
+        metadata={
+            "label": _l("Language"),
+            "widget": "choice",
+            "options": language_choices,
+            "show_as": "language",
+            **_ADMINISTRATION,
+        },
     )
     timezone = fields.String(
-        metadata={"label": _l("Time zone"), "help": _l("For example Europe/Paris."), **_ADMINISTRATION}
+        load_default=usual_timezone,
+        metadata={
+            "label": _l("Time zone"),
+            "help": _l("For example Europe/Paris."),
+            "widget": "datalist",
+            "options": timezone_choices,
+            **_ADMINISTRATION,
+        },
     )
     active = fields.Boolean(dump_only=True, metadata={"label": _l("Active")})
     roles = Collection(

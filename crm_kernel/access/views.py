@@ -8,15 +8,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from babel import Locale
 from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
-from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.models import AppUser, Role, Team, UserRole
 from crm_kernel.access.own import own_token, own_tokens, own_user, refuse_tokens
+from crm_kernel.access.preferences import language_choices, timezone_choices
 from crm_kernel.access.services import create_token, revoke_token, update_user
 from crm_kernel.errors import InvalidInput, StaleVersion
 from crm_kernel.records.calendar import within_calendar
@@ -118,7 +117,8 @@ def _page(
         user=user,
         team_name=_team_name(uow, user),
         role_names=_role_names(uow, user),
-        languages=[{"value": code, "label": _language(code)} for code in runtime_of(current_app).config.languages],
+        languages=_choices(language_choices()),
+        timezones=_choices(timezone_choices()),
         tokens=own_tokens(uow),
         now=uow.now,
         errors=errors or {},
@@ -127,8 +127,8 @@ def _page(
     )
 
 
-def _language(code: str) -> str:
-    return (Locale.parse(code).get_display_name(code) or code).capitalize()
+def _choices(offered: dict[str, str]) -> list[dict[str, str]]:
+    return [{"value": value, "label": label} for value, label in offered.items()]
 
 
 def _team_name(uow: UnitOfWork, user: AppUser) -> str:

@@ -15,6 +15,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 from crm_kernel.customers import choices
 from crm_kernel.customers.models import Address, ContactPoint, CustomerIdentifier, Organization, Person
 from crm_kernel.customers.normalising import identifier_identity, point_identity
+from crm_kernel.customers.portable import portable_points
 from crm_kernel.customers.relationships import RELATIONSHIP_LABELS
 from crm_kernel.records.calendar import birthday
 from crm_kernel.records.fields import Choice, Collection, Country, Currency, Money, Reference
@@ -125,7 +126,7 @@ class CustomerSchema(Schema):
     )
     owner = Reference("user", attribute="owner_id", allow_none=True, metadata={"label": _l("Owner")})
     team = Reference("team", attribute="team_id", allow_none=True, metadata={"label": _l("Team")})
-    language = Text(20, validate=_known_language, metadata={"label": _l("Language")})
+    language = Text(20, validate=_known_language, metadata={"label": _l("Language"), "show_as": "language"})
     timezone = Text(60, validate=_known_timezone, metadata={"label": _l("Time zone")})
     source = Text(60, metadata={"label": _l("Source"), "help": _l("The system the record came from.")})
     external_ref = Text(255, metadata={"label": _l("Reference in the source")})
@@ -137,7 +138,7 @@ class CustomerSchema(Schema):
         ContactPointSchema,
         model=ContactPoint,
         key="customer_id",
-        metadata={"label": _l("Contact points"), "identity": point_identity},
+        metadata={"label": _l("Contact points"), "identity": point_identity, "exported": portable_points},
     )
     addresses = Collection(AddressSchema, model=Address, key="customer_id", metadata={"label": _l("Addresses")})
     identifiers = Collection(

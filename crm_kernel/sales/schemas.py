@@ -80,13 +80,17 @@ class SaleSchema(Schema):
     amount = Money(dump_only=True, metadata={"label": _l("Amount")})
     currency = Currency(dump_only=True, metadata={"label": _l("Currency")})
     rate = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Exchange rate")})
-    base_amount = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Amount in the base currency")})
+    base_amount = fields.Decimal(
+        as_string=True, dump_only=True, metadata={"label": _l("Amount in the base currency"), "show_as": "base_money"}
+    )
     margin = Money(dump_only=True, metadata={"label": _l("Margin")})
-    base_margin = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Margin in the base currency")})
+    base_margin = fields.Decimal(
+        as_string=True, dump_only=True, metadata={"label": _l("Margin in the base currency"), "show_as": "base_money"}
+    )
     owner = Reference("user", attribute="owner_id", dump_only=True, metadata={"label": _l("Representative")})
     team = Reference("team", attribute="team_id", dump_only=True, metadata={"label": _l("Team")})
     refund_of = Reference("sale", attribute="refund_of_id", dump_only=True, metadata={"label": _l("Refund of")})
-    source_plugin = Text(40, dump_only=True, metadata={"label": _l("Module")})
+    source_plugin = Text(40, dump_only=True, metadata={"label": _l("Module"), "show_as": "module"})
     external_ref = Text(255, dump_only=True, metadata={"label": _l("Reference in the source")})
     lines = Collection(
         SaleLineSchema,

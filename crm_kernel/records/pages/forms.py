@@ -150,11 +150,18 @@ def _control(
         control["choices"] = [{"value": key, "label": label} for key, label in choices.items()]
         if not field.field.required:
             control["choices"].insert(0, {"value": "", "label": "–"})
+    elif options := field.field.metadata.get("options"):
+        control |= {"choices": _options(options(), value), "required": not field.field.allow_none}
     elif field.kind is Kind.MONEY:
         control |= _money(field, item, prefix, errors)
     elif field.kind is Kind.DATETIME:
         control["kind"] = "datetime"
     return control
+
+
+def _options(offered: Mapping[str, str], value: Any) -> list[dict[str, str]]:
+    found = {value: value, **offered} if value else offered  # what is stored stays possible
+    return [{"value": key, "label": label} for key, label in found.items()]
 
 
 def _control_value(field: FieldPlan, value: Any) -> Any:

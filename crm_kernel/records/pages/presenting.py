@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, cast
 
-from flask import url_for
+from flask import current_app, url_for
 from flask_babel import format_currency, format_date, format_datetime, format_decimal, get_locale
 from flask_babel import gettext as _
 
+from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.records import fields
+from crm_kernel.records.pages.saying import SAID
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of
 from crm_kernel.records.record_type import RecordType
 
@@ -43,6 +45,11 @@ def text_of(field: FieldPlan, value: Any, item: Mapping[str, Any]) -> str:
         return money_text(value, item.get(cast(fields.Money, field.field).currency))
     if field.kind is Kind.CHOICE:
         return str(cast(fields.Choice, field.field).label_of(value))
+    shown_as = field.field.metadata.get("show_as", "")
+    if shown_as == "base_money":
+        return money_text(value, runtime_of(current_app).config.base_currency)
+    if shown_as in SAID:
+        return SAID[shown_as](value)
     if isinstance(value, bool):
         return str(_("Yes") if value else _("No"))
     return plain_text(value)

@@ -1,0 +1,82 @@
+"""Pages say values in words: languages and record types by name, base amounts with their currency, choices as choices."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import pytest
+
+
+@pytest.fixture
+def admin(login):
+    """A browser of somebody who may do everything."""
+    return login("administrator")
+
+
+@pytest.fixture
+def sale(unit, factories):
+    """The public ids of a sale that the module sfa recorded, and of a touch point about it."""
+    from crm_kernel.customers.models import Customer
+    from crm_kernel.sales.services import record_sale
+    from crm_kernel.touchpoints.services import record_interaction
+
+    uid = factories.person(given_name="Ada", family_name="Lovelace", language="fr").uid
+    with unit() as uow:
+        ada = uow.session.query(Customer).filter_by(uid=uid).one()
+        sold = record_sale(
+            uow, title="Engine", amount=Decimal("1234.5"), currency="USD", channel="rep", source_plugin="sfa",
+            external_ref="1", customer=ada,
+        )  # fmt: skip
+        told = record_interaction(
+            uow, ada, kind="note", channel="other", direction="internal", summary="Sold", source_plugin="sfa",
+            subject_type="sale", subject_uid=sold.uid, external_ref="1",
+        )  # fmt: skip
+        return {"sale": sold.uid, "interaction": told.uid, "customer": uid, "base": sold.base_amount}
+
+
+def _text(page) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.get_data(as_text=True)).split())
+
+
+def test_the_user_form_offers_languages_and_time_zones(admin):
+    page = admin.get("/users/new").get_data(as_text=True)
+
+    assert '<option value="en" selected>English</option><option value="fr">Français</option>' in page
+    assert 'list="f-timezone-options" value="UTC"' in page
+    assert '<option value="America/New_York"></option>' in page
+    assert "Etc/GMT" not in page
+
+
+def test_the_profile_offers_time_zones_too(admin):
+    page = admin.get("/profile").get_data(as_text=True)
+
+    assert 'list="f-timezone-options"' in page
+    assert '<option value="Europe/Paris">' in page
+
+
+def test_a_user_made_by_the_form_has_what_was_chosen(admin, api):
+    made = {"name": "Bob", "email": "bob@crm.test", "language": "fr", "timezone": "Europe/Paris"}
+
+    assert admin.post("/users/new", data=made).status_code == 303
+    [bob] = api("administrator").get("/api/users", name="Bob").json["items"]
+    assert (bob["language"], bob["timezone"]) == ("fr", "Europe/Paris")
+
+
+def test_detail_pages_name_the_language(admin, sale):
+    assert "Language French" in _text(admin.get(f"/customers/{sale['customer']}"))
+    assert "Language English" in _text(admin.get(f"/users/{admin.user.uid}"))
+
+
+def test_a_touch_point_names_what_it_is_about_and_its_module(admin, sale):
+    text = _text(admin.get(f"/interactions/{sale['interaction']}"))
+
+    assert "About Sale" in text
+    assert "Module SFA" in text
+
+
+def test_a_base_amount_carries_the_base_currency(admin, sale):
+    text = _text(admin.get(f"/sales/{sale['sale']}"))
+
+    assert re.search(r"Amount in the base currency \S*1,234\.50", text)
+    assert "Amount in the base currency 1,234.5" not in text
