@@ -49,7 +49,9 @@ class OpportunitySchema(Schema):
     source = Text(60, metadata={"label": _l("Source"), "help": _l("The system the record came from.")})
     external_ref = Text(255, metadata={"label": _l("Reference in the source")})
     base_amount = fields.Decimal(
-        as_string=True, dump_only=True, metadata={"label": _l("Amount in base currency"), "computed": True}
+        as_string=True,
+        dump_only=True,
+        metadata={"label": _l("Amount in base currency"), "computed": True, "show_as": "base_money"},
     )
     stage_since = fields.AwareDateTime(dump_only=True, metadata={"label": _l("In this stage since"), "computed": True})
     closed_at = fields.AwareDateTime(dump_only=True, metadata={"label": _l("Closed at"), "computed": True})
