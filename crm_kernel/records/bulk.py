@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from crm_kernel.access.policy import authorize, visible
 from crm_kernel.errors import Forbidden, InvalidInput
 from crm_kernel.records import bulk_rows
 from crm_kernel.records.events import RecordsBulkChanged
+from crm_kernel.records.identities import born_as, rename
 from crm_kernel.records.models import SearchEntry
 from crm_kernel.records.ownership import with_owners
 from crm_kernel.records.plan import TypePlan, plan_of
@@ -44,12 +46,19 @@ Sides = Mapping[str, Row]
 
 
 def create_many(
-    uow: UnitOfWork, record_type: RecordType, rows: Sequence[Row], *, extensions: Sequence[Sides] = ()
+    uow: UnitOfWork,
+    record_type: RecordType,
+    rows: Sequence[Row],
+    *,
+    extensions: Sequence[Sides] = (),
+    uids: Sequence[UUID | None] = (),
 ) -> list[int]:
     """Create records and return their keys in the order of the rows.
 
     Args:
         extensions: per row the values of extensions, if any; empty, or as long as ``rows``.
+        uids: per row the public id it had in another instance, None for a new one; empty, or as long as ``rows``.
+            A taken one tells that it is: give ids of strangers only for an actor who sees all records of the type.
 
     Raises:
         Forbidden: the actor may not create records of this type.
@@ -64,13 +73,14 @@ def create_many(
     _ask_plugins(uow, record_type, [(None, row) for row in owned])
     with unique_conflicts():
         if record_type.services.create and not record_type.services.create_many:
-            return _create_singly(uow, plan, owned, extensions)
+            return _create_singly(uow, plan, owned, extensions, uids)
         write = record_type.services.create_many
         keys = list(write(uow, owned) if write else bulk_rows.insert_records(uow, record_type, owned))
+        rename(uow, record_type.model, {key: uid for key, uid in zip(keys, uids, strict=False) if uid is not None})
         bulk_rows.insert_sides(uow, plan, dict(zip(keys, extensions, strict=False)))
-    uids = uids_of(uow, record_type, keys)
+    stored = uids_of(uow, record_type, keys)
     after = [{**row, **_flat(sides)} for row, sides in zip(owned, extensions or [{}] * len(keys), strict=True)]
-    _audit(uow, record_type, "created", [(uids[key], None, found) for key, found in zip(keys, after, strict=True)])
+    _audit(uow, record_type, "created", [(stored[key], None, found) for key, found in zip(keys, after, strict=True)])
     _index_new(uow, plan, keys)
     _tell(uow, record_type, created=len(keys))
     return keys
@@ -145,14 +155,19 @@ def uids_of(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> di
 
 
 def _create_singly(
-    uow: UnitOfWork, plan: TypePlan, rows: Sequence[dict[str, Any]], extensions: Sequence[Sides]
+    uow: UnitOfWork,
+    plan: TypePlan,
+    rows: Sequence[dict[str, Any]],
+    extensions: Sequence[Sides],
+    uids: Sequence[UUID | None],
 ) -> list[int]:
     """Call the type's single service: it tells, and the session audits and indexes."""
     create: Any = plan.record_type.services.create
     records, errors = [], dict[str, list[str]]()
-    for number, row in enumerate(rows):
+    for number, (row, uid) in enumerate(zip_longest(rows, uids)):
         try:
-            records.append(create(uow, row))
+            with born_as(uow, plan.record_type.model, uid):
+                records.append(create(uow, row))
         except InvalidInput as error:
             errors |= {f"{number}.{path}": messages for path, messages in error.errors.items()}
     if errors:

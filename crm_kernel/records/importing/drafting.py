@@ -54,6 +54,8 @@ class Draft:
     match: tuple[Any, ...] = ()
     #: Key of the stored record it is about.
     key: int | None = None
+    #: Public id the new record keeps: it had it where it was exported.
+    uid: UUID | None = None
     #: An earlier row of the same file was about the same record.
     repeated: bool = False
 
