@@ -30,6 +30,7 @@ from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
+    from crm_kernel.unit_of_work import UnitOfWork
 
 #: Records read, and held in memory, at a time.
 BATCH = 1_000
@@ -75,6 +76,7 @@ class Export:
         while query is not None:
             with self.app.app_context(), reading(self.actor, channel=self.channel) as uow:
                 page = page_of(uow, self.record_type, query)
+                _make_portable(uow, self.record_type, page.items)
             self.records += len(page.items)
             yield page.items
             query = None if page.after is None else replace(query, cursor=page.after)
@@ -164,6 +166,14 @@ def csv_text(value: Any) -> str:
     if isinstance(value, Mapping | list):
         return neutralised(orjson.dumps(value, default=json_ready).decode())
     return f"{value:f}" if hasattr(value, "as_tuple") else str(value)
+
+
+def _make_portable(uow: UnitOfWork, record_type: RecordType, items: Sequence[Item]) -> None:
+    """Let collections write their parts as another instance reads them alike: ``exported`` of a field's metadata."""
+    for field in plan_of(record_type).collections():
+        rewrite = field.field.metadata.get("exported")
+        if rewrite is not None:
+            rewrite(uow, [part for item in items for part in item.get(field.name) or ()])
 
 
 def _with_mark(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -111,6 +111,19 @@ def normalize_phone(raw: str, region: str) -> Phone:
     return _read(raw, region=_known(region))
 
 
+def international(normalized: str) -> str:
+    """Return a stored number as written from abroad (``+33 1 23 45 67 89``): read alike in every region.
+
+    ``normalized`` is E.164 with its ``;ext=``, as ``PhoneKeyParser`` gives it; it is returned itself where the written
+    form would be read as another number.
+    """
+    written = phonenumbers.format_number(phonenumbers.parse(normalized), PhoneNumberFormat.INTERNATIONAL)
+    try:
+        return written if _key(written, region="ZZ") == normalized else normalized
+    except ValueProblem:
+        return normalized
+
+
 def _known(region: str) -> str:
     code = region.strip().upper()
     if code not in phonenumbers.SUPPORTED_REGIONS:

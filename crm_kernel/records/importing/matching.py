@@ -199,8 +199,9 @@ def merged_parts(
         named = known.named(part)
         same = named or known.meant(part)
         if same is not None:
-            # One that is meant and not named may have its value spelt otherwise.
-            said = given if named else {name: value for name, value in given.items() if name != "value"}
+            # One that means the same may have its value spelt otherwise: an export writes numbers with their country.
+            alike = same is known.meant(part)
+            said = {name: value for name, value in given.items() if name != "value"} if alike else given
             if not _says(same, said, attributes):
                 kept[same["id"]], changed = {**kept[same["id"]], **said}, True
         elif not any(_says(other, given, attributes) for other in stored):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from uuid import UUID
 
 import orjson
+import phonenumbers
 import pytest
 import sqlalchemy as sa
 from uuid_utils.compat import uuid7
 
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
 from crm_kernel.access.models import AuditLog
-from crm_kernel.customers.models import Customer
+from crm_kernel.customers.models import ContactPoint, Customer
 from crm_kernel.records.exporting import begin_export
 from crm_kernel.records.importing import Mode, Verdict, import_file
 from crm_kernel.records.importing.mapping import plain_mapping
@@ -175,3 +176,52 @@ def test_a_rehearsal_of_a_move_writes_nothing(crm_app, write, unit):
     assert verdicts == {"created": 1}
     with unit() as uow:
         assert uow.session.scalar(sa.select(sa.func.count(Customer.id))) == 0
+
+
+#: Numbering plans with and without a national prefix, one with its zero kept (IT), three that share a country code.
+REGIONS = ("FR", "GB", "US", "CA", "DO", "DE", "IT", "JP", "BR", "IN", "RU", "CI", "AU", "MX", "AR")
+
+
+def _spellings(region, kind, home):
+    number = phonenumbers.example_number_for_type(region, kind)
+    forms = phonenumbers.PhoneNumberFormat
+    own = (forms.NATIONAL,) if region == home else ()
+    return [phonenumbers.format_number(number, form) for form in (forms.E164, forms.INTERNATIONAL, forms.RFC3966, *own)]
+
+
+@pytest.mark.parametrize(("home", "abroad"), [("FR", "US"), ("US", "IT"), ("AR", "FR")])
+def test_exported_numbers_mean_the_same_under_another_default_region(home, abroad, crm_test_databases, write):
+    from crm_kernel.testing.apps import build, let_go
+
+    apps = [
+        build(crm_test_databases.fresh("sqlite", (), f"region{n}"), (), default_region=region)
+        for n, region in enumerate((home, abroad))
+    ]
+    kinds = (phonenumbers.PhoneNumberType.FIXED_LINE, phonenumbers.PhoneNumberType.MOBILE)
+    written = [text for region in REGIONS for kind in kinds for text in _spellings(region, kind, home)]
+    typed = [*written, *(f"{text} x12" for text in written if not text.startswith("tel:"))]
+    with apps[0].app_context(), writing(SYSTEM) as uow:
+        for text in typed:
+            points = [{"channel": "phone", "value": text}]
+            payload = {"kind": "organization", "display_name": text, "contact_points": points}
+            create_record(uow, record_type("customer"), payload)
+
+    moved = {}
+    for form in ("csv", "jsonl"):
+        path = write(f"customers.{form}", exported(apps[0], "customer", form))
+        moved[form] = [brought(app, path, "customer")[0] for app in apps]
+
+    assert moved == {
+        "csv": [{"unchanged": len(typed)}, {"created": len(typed)}],
+        "jsonl": [{"unchanged": len(typed)}] * 2,
+    }
+    assert _points(apps[0], "value_normalized") == _points(apps[1], "value_normalized")
+    assert _points(apps[0], "value") == sorted((text, text) for text in typed)
+    for app in apps:
+        let_go(app)
+
+
+def _points(app, column):
+    query = sa.select(Customer.display_name, getattr(ContactPoint, column)).join(ContactPoint)
+    with app.app_context(), writing(SYSTEM) as uow:
+        return sorted(tuple(row) for row in uow.session.execute(query))
