@@ -74,6 +74,15 @@ def test_its_days_keep_to_the_calendar(api, field, day):
     assert (answer.status_code, list(answer.json["errors"])) == (422, [field])
 
 
+def test_its_page_shows_the_base_amount_in_the_base_currency(login, api):
+    made = api("administrator").post("/api/sfa/opportunities", {"name": "Chairs", "amount": "99.5", "currency": "USD"})
+
+    page = login("administrator").get(f"/sfa/opportunities/{made.json['id']}").get_data(as_text=True)
+
+    after = page.split("Amount in base currency", 1)[1][:200]
+    assert "$99.50" in after
+
+
 def test_an_opportunity_cannot_start_closed(uow, pipeline, stage):
     with pytest.raises(InvalidInput) as refused:
         create_opportunity(uow, {"name": "Chairs", "stage_id": stage("Won").id})
