@@ -121,12 +121,12 @@ def test_a_dry_run_of_the_demo_loads_nothing(crm, instance):
 
 
 def test_a_plan_has_a_line_for_a_problem_with_its_sql_only_if_there_is_one(crm, instance, tmp_path, monkeypatch):
-    write_distribution(tmp_path / "wheels", "toy", requires=["crm-kernel>=0.1"])
+    write_distribution(tmp_path / "wheels", "planned", requires=["crm-kernel>=0.1"])
     monkeypatch.syspath_prepend(str(tmp_path / "wheels"))
 
-    plain, whole = crm("modules", "plan", "toy"), json.loads(crm("modules", "plan", "toy", "--json").stdout)
+    plain, whole = crm("modules", "plan", "planned"), json.loads(crm("modules", "plan", "planned", "--json").stdout)
     instance.database.unlink()
-    without_database = crm("modules", "plan", "toy")
+    without_database = crm("modules", "plan", "planned")
 
     assert "sql: none" in plain.stdout
     assert "sql problem" not in plain.stdout

@@ -11,12 +11,12 @@ from crm_kernel.contributions import Setting
 from crm_kernel.plugin import Plugin, hookimpl
 
 
-class ToyPlugin(Plugin):
-    name = "toy"
+class DialPlugin(Plugin):
+    name = "dial"
 
     @hookimpl
     def crm_register_settings(self):
-        return [Setting(name="toy.limit", type=int, default=3, label="Limit")]
+        return [Setting(name="dial.limit", type=int, default=3, label="Limit")]
 """
 
 
@@ -48,14 +48,14 @@ def test_an_error_names_the_file_of_a_setting_that_no_variable_overrules(crm, in
 def test_an_error_names_the_variable_of_a_modules_setting(crm, instance, tmp_path, monkeypatch):
     from crm_kernel.testing.sites import write_distribution
 
-    write_distribution(tmp_path / "wheels", "toy", files={"plugin.py": SETTING}, requires=["crm-kernel>=0.1"])
+    write_distribution(tmp_path / "wheels", "dial", files={"plugin.py": SETTING}, requires=["crm-kernel>=0.1"])
     monkeypatch.syspath_prepend(str(tmp_path / "wheels"))
-    assert crm("modules", "enable", "toy").exit_code == 0
+    assert crm("modules", "enable", "dial").exit_code == 0
 
-    result = crm("users", "list", env={"CRM_TOY__LIMIT": "many"})
+    result = crm("users", "list", env={"CRM_DIAL__LIMIT": "many"})
 
     assert result.exit_code == 2
-    assert "CRM_TOY__LIMIT in the environment: found 'many', expected int" in result.stderr
+    assert "CRM_DIAL__LIMIT in the environment: found 'many', expected int" in result.stderr
 
 
 def test_the_settings_in_force_name_the_variables_that_were_read(crm, instance):

@@ -224,7 +224,9 @@ def test_the_plan_of_a_module_leaves_the_kernels_statements_out(sqlite_config, t
 
 
 def test_looking_at_a_missing_database_does_not_create_it(sqlite_config, toy, tmp_path):
-    with pytest.raises(DatabaseUnavailable, match=r"does not exist\. Create it: crm init"):
+    with pytest.raises(
+        DatabaseUnavailable, match=r"does not exist\. Restore it from a backup, or create an empty one: crm db upgrade"
+    ):
         migrations.status(sqlite_config)
 
     assert not (tmp_path / "crm.db").exists()
