@@ -108,7 +108,9 @@ def test_nothing_comes_from_the_checkout(environment: Path, clean_environment: d
 
 
 def test_the_environment_lacks_nothing(environment: Path) -> None:
-    run(uv(), "pip", "check", "--quiet", "--python", environment / "bin" / "python")
+    done = subprocess.run([uv(), "pip", "check", "--python", environment / "bin" / "python"], capture_output=True)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_command_starts(instance: Any) -> None:
