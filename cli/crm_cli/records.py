@@ -245,8 +245,7 @@ def _show(result: ImportResult, as_json: bool) -> None:
         for what, how in source.detected.items():
             message(f"{source.file}: {what} {how}")
         for error in source.errors:
-            where = f"{error.file}, row {error.row}, {error.column}"
-            message(f"{where}: found {error.found!r}, expected {error.expected}")
+            message(f"{error.where}: {error.text}")
         for left in source.warnings:
             message(f"{left.file}, row {left.row}, {left.column}: left out {left.found!r}: {left.expected}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from crm_kernel.access.policy import sees_all
 from crm_kernel.errors import Conflict, Forbidden, InvalidInput
 from crm_kernel.records.bulk import create_many, update_many
 from crm_kernel.records.bulk_rows import attribute_of, current_values
+from crm_kernel.records.importing.blaming import given_path, row_error
 from crm_kernel.records.importing.drafting import Draft, Drafter, Problem
 from crm_kernel.records.importing.loading import Loader
 from crm_kernel.records.importing.lookups import Lookups
@@ -93,7 +94,9 @@ class SourceRun:
                 try:
                     target.put(draft.payload, resolver.found(text))
                 except ValueError as error:
-                    draft.problems.append(Problem(target.root, text, str(error)))
+                    draft.problems.append(
+                        Problem(target.root, text, str(error), self._drafter.column_of_target(target))
+                    )
 
     def _batches(self, drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
         """Yield the drafts in their order, in batches in which no record is meant twice."""
@@ -151,11 +154,14 @@ class SourceRun:
     def _load(self, draft: Draft) -> None:
         draft.data, draft.extensions, errors = self._loader.load(draft.payload, partial=draft.key is not None)
         for path, messages in errors.items():
-            draft.problems.append(self._problem(draft, path, " ".join(messages)))
+            draft.problems.append(self._refusal(draft, path, messages))
 
     def _problem(self, draft: Draft, path: str, expected: str) -> Problem:
-        found = draft.row.values.get(self._drafter.column_of(path), "")
-        return Problem(path, "" if found is None else str(found), expected)
+        place = self._drafter.place(draft, path)
+        return Problem(path, place.found, expected, place.column)
+
+    def _refusal(self, draft: Draft, path: str, messages: Sequence[str]) -> Problem:
+        return replace(self._problem(draft, path, " ".join(messages)), sentence=True)
 
     def _resolve(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
         """Replace the public ids in loaded data by keys; one query per type that has unknown ones."""
@@ -173,7 +179,7 @@ class SourceRun:
             try:
                 resolve_references(uow, self._parted, draft.data)
             except InvalidInput as error:
-                draft.problems += [self._problem(draft, path, " ".join(texts)) for path, texts in error.errors.items()]
+                draft.problems += [self._refusal(draft, path, texts) for path, texts in error.errors.items()]
 
     def _create(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
         for draft in drafts:
@@ -195,6 +201,7 @@ class SourceRun:
         stored = current_values(uow, self.plan, keys, names, sides) if keys else {}
         differing = []
         for draft in drafts:
+            draft.given = draft.data
             draft.data = changes_of(self.plan, draft, stored[draft.key or 0])
             draft.extensions = side_changes_of(draft, stored[draft.key or 0])
             if draft.repeated and (draft.data or draft.extensions):
@@ -244,7 +251,7 @@ class SourceRun:
             if not (number.isdecimal() and int(number) < len(drafts)):
                 raise error
             draft = refused[int(number)] = drafts[int(number)]
-            draft.problems.append(self._problem(draft, rest, " ".join(messages)))
+            draft.problems.append(self._refusal(draft, given_path(draft.data, draft.given, rest), messages))
         self._refuse(list(refused.values()), outcome)
         return [draft for place, draft in enumerate(drafts) if place not in refused]
 
@@ -255,7 +262,9 @@ class SourceRun:
         except InvalidInput as error:
             self._without_refused([draft], error, outcome)
         except (Conflict, Forbidden) as error:
-            draft.problems.append(Problem(self._matcher.names[0] if self._matcher.names else "", "", str(error)))
+            draft.problems.append(
+                Problem(self._matcher.names[0] if self._matcher.names else "", "", str(error), sentence=True)
+            )
             self._refuse([draft], outcome)
         return 0 if draft.problems else 1
 
@@ -263,10 +272,8 @@ class SourceRun:
         outcome.verdicts[Verdict.REFUSED] += len(drafts)
         for draft in drafts:
             for problem in draft.problems:
-                column = self._drafter.column_of(problem.root)
-                outcome.errors.append(
-                    RowError(self.source.name, draft.row.number, column, problem.found, problem.expected)
-                )
+                column = problem.column or self._drafter.column_of(problem.root)
+                outcome.errors.append(row_error(self.source.name, draft.row.number, column, problem))
 
 
 def match_of(spec: SourceSpec, source: Source, plan: TypePlan) -> tuple[str, ...]:

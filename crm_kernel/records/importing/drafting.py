@@ -13,11 +13,12 @@ from uuid import UUID
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
+from crm_kernel.records.importing.blaming import Blamer, Place
 from crm_kernel.records.importing.conventions import Conventions, reader_of
 from crm_kernel.records.importing.lookups import Lookups, Resolver
 from crm_kernel.records.importing.mapping import Column, Lookup, SourceSpec
 from crm_kernel.records.importing.sources import Row, Source
-from crm_kernel.records.importing.targets import Payload, Target, finish_parts, known_paths, target_of_path
+from crm_kernel.records.importing.targets import Group, Payload, Target, finish_parts, known_paths, target_of_path
 from crm_kernel.records.importing.transforms import transform_of
 from crm_kernel.records.plan import Kind, TypePlan
 
@@ -36,6 +37,10 @@ class Problem:
     root: str
     found: str
     expected: str
+    #: The column, where it is not the one of ``root``.
+    column: str = ""
+    #: ``expected`` says by itself what is wrong; else it only names what was expected.
+    sentence: bool = False
 
 
 @dataclass(slots=True)
@@ -50,6 +55,10 @@ class Draft:
     #: Loaded attribute → value, and extension → attribute → value.
     data: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: What ``data`` was before it was compared with the stored record; empty for a new one.
+    given: dict[str, Any] = field(default_factory=dict)
+    #: Collection → which columns its parts are of, in the order of the parts.
+    groups: dict[str, list[Group]] = field(default_factory=dict)
     #: Values of the match fields.
     match: tuple[Any, ...] = ()
     #: Key of the stored record it is about.
@@ -97,7 +106,8 @@ class Drafter:
         self._constants = [_constant(plan, name, value, spec, lookups, taken) for name, value in spec.constants.items()]
         self._texts = [(target_of_path(plan, name, taken), _pattern(text, source)) for name, text in spec.texts.items()]
         self._collections = tuple(found.name for found in plan.collections())
-        self._columns = {step.target.root: step.column for step in reversed(self._steps)}
+        self._blamer = Blamer([(step.column, step.target) for step in self._steps])
+        self._takes_problem = any(step.column == "problem" for step in self._steps)
         self.detected = conventions.detected
 
     def draft(self, row: Row) -> Draft:
@@ -113,20 +123,28 @@ class Drafter:
         for target, pattern in self._texts:
             target.put(made.payload, " ".join(pattern.format_map(row.values).split()) or None)
         if self._collections:
-            finish_parts(made.payload, self._collections)
-        if row.values.get("problem") and "problem" not in self._columns.values():
-            made.problems.append(Problem("", "", str(row.values["problem"])))
+            made.groups = finish_parts(made.payload, self._collections)
+        if row.values.get("problem") and not self._takes_problem:
+            made.problems.append(Problem("", "", str(row.values["problem"]), sentence=True))
         return made
 
     def column_of(self, path: str) -> str:
-        """Return the column that gives a field, by the path an error names; the path itself if none does."""
-        return self._columns.get(path) or self._columns.get(path.partition(".")[0]) or path
+        """Return the column that gives a field; the path itself if none does."""
+        return self._blamer.column_of(path)
+
+    def column_of_target(self, target: Target) -> str:
+        """Return the column that is put into a target; empty for a constant."""
+        return next((step.column for step in self._steps if step.target is target), "")
+
+    def place(self, draft: Draft, path: str) -> Place:
+        """Return the column that an error's path names, and what the row holds there."""
+        return self._blamer.place(draft.row.values, draft.groups.get(path.partition(".")[0], ()), path)
 
     def _take(self, step: _Step, raw: Any, made: Draft) -> None:
         try:
             value = step.read(raw) if isinstance(raw, str) else raw
         except ValueError as error:
-            made.problems.append(Problem(step.target.root, str(raw), str(error)))
+            made.problems.append(Problem(step.target.root, str(raw), str(error), step.column))
             return
         if value is None or value == "":
             if not step.keep_when_empty and not step.target.in_part:

@@ -50,7 +50,9 @@ class Matcher:
             draft.problems.append(Problem(missing.name, "", text))
             return
         except ValidationError as error:
-            draft.problems.append(Problem(self.names[0], "", " ".join(str(text) for text in error.messages)))
+            draft.problems.append(
+                Problem(self.names[0], "", " ".join(str(text) for text in error.messages), sentence=True)
+            )
             return
         draft.match = values
 

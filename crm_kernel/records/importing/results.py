@@ -37,6 +37,24 @@ class RowError:
     expected: str
     #: False: this value alone was left out, the rest of the row was taken.
     refused: bool = True
+    #: ``expected`` is a whole sentence that says what is wrong; else it only names what was expected.
+    sentence: bool = False
+
+    @property
+    def where(self) -> str:
+        """The file, the row and the column, if one is to blame."""
+        return ", ".join(part for part in (self.file, f"row {self.row}", self.column) if part)
+
+    @property
+    def text(self) -> str:
+        """What was found and what is wrong with it, each said once."""
+        if self.sentence:
+            return f"found {self.found!r}: {self.expected}" if self._is_news else self.expected
+        return f"found {self.found!r}, expected {self.expected}"
+
+    @property
+    def _is_news(self) -> bool:
+        return bool(self.found) and self.found not in self.expected
 
 
 #: Is called with every error and every value left out, as they are found.

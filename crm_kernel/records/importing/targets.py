@@ -16,6 +16,8 @@ from crm_kernel.records.fields import Choice, Collection
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans
 
 Payload = dict[str, Any]
+#: Columns with the same one fill the same part of a collection: the kind of part, and its number among these.
+Group = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Target:
     root: str
     #: Whether it is part of a collection: an empty value then makes no part.
     in_part: bool = False
+    #: Which part it is in, and the field of that part.
+    group: Group | None = None
+    attribute: str = ""
 
 
 def target_of_path(plan: TypePlan, path: str, taken: dict[str, int]) -> Target:
@@ -133,19 +138,21 @@ def _part_target(field: FieldPlan, path: str, rest: str, taken: dict[str, int]) 
             parts.append(part)
         part[attribute] = value
 
-    return Target(path, fields[attribute], put, field.name, in_part=True)
+    return Target(path, fields[attribute], put, field.name, in_part=True, group=group, attribute=attribute)
 
 
 #: Marks, while a payload is made, which columns share a part; taken out by ``finish_parts``.
 _GROUP = "__group"
 
 
-def finish_parts(payload: Payload, collections: tuple[str, ...]) -> None:
-    """Take the marks out of a payload's parts once all its columns are put."""
+def finish_parts(payload: Payload, collections: tuple[str, ...]) -> dict[str, list[Group]]:
+    """Take the marks out of a payload's parts once all its columns are put; return them by collection, in order."""
+    marks: dict[str, list[Group]] = {}
     for name in collections:
         for part in payload.get(name) or ():
-            if isinstance(part, dict):
-                part.pop(_GROUP, None)
+            if isinstance(part, dict) and _GROUP in part:
+                marks.setdefault(name, []).append(part.pop(_GROUP))
+    return marks
 
 
 def _part_paths(field: FieldPlan) -> list[str]:
