@@ -130,5 +130,5 @@ def test_the_kernels_tables_can_be_undone_and_made_again(database_url):
 
     steps = migrations.upgrade(config, [])
 
-    assert [step.branch for step in steps] == ["kernel"]
+    assert {step.branch for step in steps} == {"kernel"}
     assert migrations.status(config)[0].state == "current"
