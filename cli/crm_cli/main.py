@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "teams": ("crm_cli.teams:teams", "List and create teams"),
     "import": ("crm_cli.records:import_", "Import a folder or file through a mapping"),
     "export": ("crm_cli.records:export", "Export records as CSV"),
+    "customers": ("crm_cli.customers:customers", "Find customers that are there twice"),
+    "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),
     "events": ("crm_cli.events:events", "List events, retry deliveries"),
     "jobs": ("crm_cli.jobs:jobs", "List background jobs, retry dead ones"),
     "doctor": ("crm_cli.doctor:doctor", "Check the instance and say what to mend"),

@@ -15,6 +15,7 @@ READING = {
     "events catalogue", "events dead", "events list", "events show",
     "jobs backlog", "jobs dead", "jobs list",
     "doctor", "demo show", "config show", "sfa report",
+    "customers match", "identifiers check",
 }  # fmt: skip
 #: Commands that are neither read by a program as rows nor tried beforehand, and why.
 EXEMPT = {

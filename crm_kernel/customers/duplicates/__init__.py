@@ -1,0 +1,1 @@
+"""Duplicates of customers: one matcher for files, forms, the API, imports and the nightly scan."""

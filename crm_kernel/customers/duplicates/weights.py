@@ -1,0 +1,132 @@
+"""What agreement is worth: Fellegi–Sunter weights, learnt without labels by expectation–maximisation.
+
+Owns the model ``probability = λ·Πm / (λ·Πm + (1-λ)·Πu)`` over levels, the frequency correction of agreements, and the
+learning. Works on distinct patterns, of which there are a few thousand however many pairs there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from crm_kernel.customers.duplicates.comparing import COMPARISONS, MISSING, Vector
+from crm_kernel.customers.duplicates.profiles import Profile
+
+#: How many observations the values before learning count for, among duplicates and among strangers: rare agreements
+#: of strangers are hardly met in a sample, and must not pass for impossible.
+_PRIOR = 40.0
+_PRIOR_STRANGERS = 4_000.0
+_ROUNDS = 40
+_ENOUGH = 1e-4
+#: A term is never taken for rarer than this, nor worth more bits than this beyond the level's own weight.
+_RAREST = 1e-6
+_MOST_BITS = 8.0
+
+Shares = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of all comparisons: ``m`` and ``u`` by comparison and level, and the odds of a random pair."""
+
+    m: Shares
+    u: Shares
+    #: Chance that two records taken at random are one.
+    prior: float
+
+    def bits(self, vector: Vector) -> float:
+        """Return log2 of the odds that a pair with these levels is one customer, without frequencies."""
+        total = math.log2(self.prior / (1 - self.prior))
+        for level, m, u in zip(vector, self.m, self.u, strict=True):
+            if level != MISSING:
+                total += math.log2(m[level] / u[level])
+        return total
+
+
+def default_weights(records: int) -> Weights:
+    """Return the weights before anything is learnt; ``records`` is how many a record is compared with."""
+    m, u = tuple(c.m for c in COMPARISONS), tuple(c.u for c in COMPARISONS)
+    return Weights(m, u, min(0.2, 0.3 / max(records, 2)))
+
+
+def with_strangers(weights: Weights, vectors: Iterable[Vector]) -> Weights:
+    """Return the weights with ``u`` taken from pairs drawn at random, nearly none of which is one customer."""
+    return replace(weights, u=_shares(Counter(vectors), weights.u, _PRIOR_STRANGERS))
+
+
+def learn(weights: Weights, patterns: Mapping[Vector, int], pairs: int) -> Weights:
+    """Return the weights with ``m`` and ``prior`` learnt from candidate pairs.
+
+    Candidates are not drawn at random, so their strangers say nothing about ``u``, which stays; all pairs that are no
+    candidates count as strangers.
+
+    Args:
+        patterns: mapping of vector → number of candidate pairs with it.
+        pairs: how many pairs there are, candidates or not.
+    """
+    for _round in range(_ROUNDS):
+        duplicates = {vector: count * probability_of(weights.bits(vector)) for vector, count in patterns.items()}
+        prior = min(0.2, max(sum(duplicates.values()) + 0.5, 1.0) / max(pairs, 10))
+        learnt = replace(weights, m=_shares(duplicates, tuple(c.m for c in COMPARISONS), _PRIOR), prior=prior)
+        settled = _difference(learnt.m, weights.m) < _ENOUGH
+        weights = learnt
+        if settled:
+            break
+    return weights
+
+
+def probability_of(bits: float) -> float:
+    """Return the probability for log2 odds."""
+    return float(1 / (1 + 2.0 ** -max(min(bits, 60.0), -60.0)))
+
+
+class Frequencies:
+    """How common names, streets and places are among the records at hand."""
+
+    def __init__(self, profiles: Iterable[Profile]) -> None:
+        self._terms = [(place, c.term) for place, c in enumerate(COMPARISONS) if c.term is not None]
+        self._counts: dict[int, Counter[str]] = {place: Counter() for place, _term in self._terms}
+        for profile in profiles:
+            for place, term in self._terms:
+                self._counts[place][term(profile)] += 1
+        for counts in self._counts.values():
+            counts.pop("", None)
+        self._totals = {place: counts.total() for place, counts in self._counts.items()}
+
+    def bits(self, profile: Profile, vector: Vector, weights: Weights) -> float:
+        """Return what to add to a pair's bits: agreement on a rare value says more, on a common one less."""
+        added = 0.0
+        for place, term in self._terms:
+            if vector[place] == len(COMPARISONS[place].levels) - 1:
+                share = (self._counts[place][term(profile)] or 1) / (self._totals[place] or 1)
+                bits = math.log2(weights.u[place][-1] / max(share, _RAREST))
+                added += max(-_MOST_BITS, min(_MOST_BITS, bits))
+        return added
+
+
+def _shares(counts: Mapping[Vector, float], before: Shares, worth: float) -> Shares:
+    """Return the share of each level among the counted vectors, drawn towards the values before."""
+    found = []
+    for place, shares in enumerate(before):
+        seen = [worth * share for share in shares]
+        for vector, count in counts.items():
+            if vector[place] != MISSING:
+                seen[vector[place]] += count
+        total = sum(seen)
+        found.append(tuple(value / total for value in seen))
+    return tuple(found)
+
+
+def _difference(first: Shares, second: Shares) -> float:
+    return max(abs(a - b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True))
+
+
+def reasons(vector: Vector) -> Sequence[str]:
+    """Return what two records agree on, as ``comparison:level``, in the order of the comparisons."""
+    return [
+        f"{comparison.name}:{comparison.levels[level]}"
+        for comparison, level in zip(COMPARISONS, vector, strict=True)
+        if level > 0
+    ]
