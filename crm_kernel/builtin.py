@@ -17,6 +17,7 @@ from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
 from crm_kernel.demo import demo_data
 from crm_kernel.events import Event
+from crm_kernel.jobs.housekeeping import housekeeping_jobs
 from crm_kernel.plugin import Plugin, hookimpl
 from crm_kernel.records import events as record_events
 from crm_kernel.records.record_type import RecordType
@@ -61,6 +62,11 @@ class KernelPlugin(Plugin):
     def crm_register_dashboard_tiles(self) -> Sequence[c.DashboardTile]:
         """Return the kernel's own cards on the start page."""
         return tiles()
+
+    @hookimpl
+    def crm_register_jobs(self) -> Sequence[c.Job]:
+        """Return the kernel's own jobs."""
+        return housekeeping_jobs()
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

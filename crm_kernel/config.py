@@ -57,6 +57,18 @@ class Config:
     default_region: str = "US"
     #: ISO 4217 code of the currency all base amounts are in; cannot change once sales exist.
     base_currency: str = "USD"
+    #: What does background jobs: ``embedded`` (``crm worker`` by itself) or ``celery`` (through a broker; extra ``celery``).
+    jobs_engine: str = "embedded"
+    #: The broker of Celery: ``amqp://user:password@host:5672//`` or ``redis://host:6379/0``.
+    jobs_broker_url: str = ""
+    #: Jobs that one ``crm worker`` does at a time.
+    job_threads: int = 2
+    #: Days after which done and cancelled jobs are deleted.
+    job_days: int = 30
+    #: Days after which delivered events are deleted; rules cannot be replayed over what is gone.
+    event_days: int = 400
+    #: Days after which deliveries that wait for a disabled module are cancelled.
+    parked_days: int = 180
     #: Settings of plugins as found: plugin → setting → raw value.
     plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The file it was read from, for messages.
@@ -183,6 +195,15 @@ def _check(config: Config) -> None:
             f"{config.place_of('trusted_proxies')}: found {config.trusted_proxies}, expected 0 (nobody is believed) or "
             "the number of proxies in front"
         )
+    if config.jobs_engine not in ("embedded", "celery"):
+        raise ConfigError(
+            f"{config.place_of('jobs_engine')}: found {config.jobs_engine!r}, expected embedded or celery"
+        )
+    if config.jobs_engine == "celery" and not config.jobs_broker_url:
+        raise ConfigError(f"{config.place_of('jobs_broker_url')}: missing, expected the broker, for example amqp://…")
+    for setting in ("job_threads", "job_days", "event_days", "parked_days"):
+        if getattr(config, setting) < 1:
+            raise ConfigError(f"{config.place_of(setting)}: found {getattr(config, setting)}, expected 1 or more")
     if not config.languages:
         raise ConfigError(f"{config.place_of('languages')}: empty, expected at least one")
 

@@ -107,6 +107,9 @@ class Subscriber:
 
 class JobKind(StrEnum):
     """How the runner wraps a job in transactions."""
+    queue: str = "default"
+    #: Lower numbers run first within a module's queue.
+    priority: int = 0
 
     #: One unit of work around the handler.
     TRANSACTIONAL = "transactional"
@@ -120,7 +123,11 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work that is done in the background: ``handler(uow, payload)``, or ``handler(payload)`` for ``outside``."""
+    """Work that is done in the background: ``handler(uow, payload)``, or ``handler(payload)`` for ``outside``.
+
+    With a ``schedule`` it is also enqueued by itself, with an empty payload, at the times a cron expression of five
+    fields names in ``timezone``: ``site`` or an IANA name.
+    """
 
     name: str
     handler: Callable[..., Any]
@@ -131,6 +138,11 @@ class Job:
 
 class Health(StrEnum):
     """The verdict of a health check, best first."""
+    queue: str = "default"
+    #: Lower numbers run first within a module's queue.
+    priority: int = 0
+    schedule: str | None = None
+    timezone: str = "site"
 
     OK = "ok"
     WARNING = "warning"

@@ -77,6 +77,8 @@ def delivery_row(
     return {
         "module": runtime_of(current_app).registry.owner("subscribers", subscriber.name),
         "name": subscriber.name,
+        "queue": subscriber.queue,
+        "priority": subscriber.priority,
         "event_id": event_id,
         "payload": {},
         "partition": str(customer) if customer else None,

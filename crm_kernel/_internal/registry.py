@@ -16,6 +16,7 @@ from crm_kernel._internal.checks import check_extension, check_record_type
 from crm_kernel._internal.manager import PluginManager
 from crm_kernel.errors import PluginError, RegistrationError
 from crm_kernel.events import Event
+from crm_kernel.jobs.cron import InvalidSchedule, checked_cron, checked_zone
 from crm_kernel.records.calendar import keep_to_calendar
 from crm_kernel.records.record_type import VERBS, Extension, RecordType
 
@@ -154,11 +155,24 @@ class Registry:
         for record_type in staged.get("record_types", []):
             check_record_type(plugin, record_type)
         hosts = {**self.records["record_types"], **{r.name: r for r in staged.get("record_types", [])}}
+        for job in staged.get("jobs", []):
+            _refuse_bad_schedule(plugin, job)
         for extension in staged.get("extensions", []):
             check_extension(plugin, extension, hosts)
 
 
 def gather(manager: PluginManager, plugin: str) -> c.Contributions:
+def _refuse_bad_schedule(plugin: str, job: c.Job) -> None:
+    if job.schedule is None:
+        return
+    try:
+        checked_cron(job.schedule)
+        if job.timezone != "site":
+            checked_zone(job.timezone)
+    except InvalidSchedule as error:
+        raise RegistrationError(plugin, f"job {job.name}", found=job.schedule, expected=str(error)) from error
+
+
     """Ask one plugin all its ``crm_register_*`` hooks.
 
     Raises:

@@ -1,13 +1,15 @@
 """Takes due work under a lease, and takes back what a vanished worker held.
 
-Everything here is one short transaction of the caller's. The rules of order live in the claim's SQL: of the jobs with
-one name and partition at most one runs at a time, the earliest first; a failing one holds the later ones back until it
-succeeds, is dead or is cancelled.
+Everything here is one short transaction of the caller's. The rules of order live in the claim's SQL (``lanes``): of the
+jobs with one name and partition at most one runs at a time, the earliest first; a failing one holds the later ones back
+until it succeeds, is dead or is cancelled.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import random
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,26 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from crm_kernel.events.models import StoredEvent
-from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.jobs import rates
+from crm_kernel.jobs.lanes import EVENT, JOB, LEASED, MOST_LANES, READY, Lane, due_lanes, lane_parameters, picked
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-#: The tables as Core sees them: the runner moves rows by the thousand and needs no identity map.
-JOB: sa.Table = JobRow.__table__  # type: ignore[assignment]
-EVENT: sa.Table = StoredEvent.__table__  # type: ignore[assignment]
-
-#: Written into the SQL as they are: a bound parameter would hide from the planner that the partial indexes apply.
-READY: sa.ColumnElement[int] = sa.literal_column(str(int(JobState.READY)))
-LEASED: sa.ColumnElement[int] = sa.literal_column(str(int(JobState.LEASED)))
-#: State from which on a job is over.
-OVER: sa.ColumnElement[int] = sa.literal_column(str(int(JobState.DONE)))
-
-Aliased = sa.FromClause
-
-_NOW: sa.BindParameter[dt.datetime] = sa.bindparam("now", type_=JOB.c.run_at.type)
-_MOST: sa.BindParameter[int] = sa.bindparam("most", type_=sa.Integer())
 
 #: Most leases taken back by one sweep.
 _SWEEP = 500
@@ -68,6 +55,9 @@ class Lease:
     until: dt.datetime
     event_id: int | None = None
     event: Fact | None = None
+    queue: str = "default"
+    #: Where it stands in the batch it was claimed with.
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,52 +69,64 @@ class Claim:
     limit: int
     lease: dt.timedelta
     parked: Collection[str] = field(default_factory=tuple)
+    #: Only jobs of these queues; None for all.
+    queues: Collection[str] | None = None
+    #: Names of long jobs: they come last in the batch, in this order.
+    late: Sequence[str] = ()
 
 
 def claim(session: Session, wanted: Claim, now: dt.datetime) -> list[Lease]:
     """Lease the due jobs that may run now, in the order in which they are to run.
 
-    Modules take turns, so that one module's backlog does not delay another's. Two statements: the claim itself, and
-    the events of the deliveries in it. Never waits for another worker; commits nothing.
+    Modules' queues take turns, and in one queue the names do: no backlog delays another's. A queue's rate and pause are
+    kept. One statement when nothing is due, else four or five. Never waits for another worker; commits nothing.
     """
     if not wanted.modules or wanted.limit < 1:
         return []
+    shares = _shares(session, wanted, now)
+    if not shares:
+        return []
     until = now + wanted.lease
-    taken = _take(tuple(sorted(wanted.modules)), tuple(sorted(wanted.parked)))
+    slots = 1 << (len(shares) - 1).bit_length()
     asked = {"now": now, "most": wanted.limit, "by": wanted.worker, "until": until}
-    leases = [_lease(row, until) for row in session.execute(taken, asked)]
-    leases.sort(key=lambda lease: (lease.run_at, lease.id))
+    rows = session.execute(_take(slots), {**asked, **lane_parameters(shares, slots, wanted.late)})
+    leases = [_lease(row, until) for row in rows]
+    leases.sort(key=lambda lease: lease.place)
+    rates.charge(session, Counter(lease.queue for lease in leases), now)
     _attach_events(session, leases)
     return leases
 
 
-@lru_cache(maxsize=32)
-def _take(modules: tuple[str, ...], parked: tuple[str, ...]) -> sa.UpdateBase:
-    """Return the claim's statement; building it takes longer than running it, so it is kept per set of modules."""
-    picked = due(modules, parked).cte("picked")
+def _shares(session: Session, wanted: Claim, now: dt.datetime) -> list[tuple[Lane, int]]:
+    lanes = [
+        lane
+        for lane in due_lanes(session, wanted.modules, now)
+        if lane.name not in wanted.parked and (wanted.queues is None or lane.queue in wanted.queues)
+    ]
+    if not lanes:
+        return []
+    allowed = rates.allowances(session, {lane.queue for lane in lanes}, now)
+    found = rates.shares(lanes, allowed, wanted.limit)
+    # By chance: of more lanes than a claim looks into, none is left out for good.
+    return found if len(found) <= MOST_LANES else random.sample(found, MOST_LANES)
+
+
+@lru_cache(maxsize=8)
+def _take(slots: int) -> sa.UpdateBase:
+    """Return the claim's statement; building it takes longer than running it, so it is kept per number of lanes."""
+    found = picked(slots).cte("picked")
     return (
         sa.update(JOB)
-        .where(JOB.c.id.in_(sa.select(picked.c.id)), JOB.c.state == READY)
+        .where(JOB.c.id == found.c.id, JOB.c.state == READY)
         .values(
             state=LEASED,
+            place=found.c.place,
             worker=sa.bindparam("by"),
             leased_until=sa.bindparam("until"),
             attempts=JOB.c.attempts + 1,
         )
         .returning(*(JOB.c[name] for name in _RETURNED))
     )
-
-
-def due(modules: Sequence[str], parked: Sequence[str] = ()) -> sa.Select[int]:
-    """Return the query for the ids a claim takes, at most ``:most`` at ``:now``.
-
-    A short walk along ``ix_job_due`` per module, whatever else the table holds.
-    """
-    heads = [_due_of(module, parked).subquery() for module in modules]
-    every = sa.union_all(*(sa.select(head) for head in heads)).subquery()
-    turn = sa.func.row_number().over(partition_by=every.c.module, order_by=(every.c.run_at, every.c.id))
-    ranked = sa.select(every.c.id, every.c.run_at, turn.label("turn")).subquery()
-    return sa.select(ranked.c.id).order_by(ranked.c.turn, ranked.c.run_at, ranked.c.id).limit(_MOST)
 
 
 def sweep(session: Session, now: dt.datetime) -> list[Lease]:
@@ -138,7 +140,7 @@ def sweep(session: Session, now: dt.datetime) -> list[Lease]:
     found = session.execute(
         sa.select(*(JOB.c[name] for name in _RETURNED), JOB.c.worker, JOB.c.leased_until)
         .where(expired)
-        .order_by(JOB.c.worker, JOB.c.leased_until, JOB.c.run_at, JOB.c.id)
+        .order_by(JOB.c.worker, JOB.c.leased_until, JOB.c.place, JOB.c.id)
         .limit(_SWEEP)
     ).all()
     if not found:
@@ -153,11 +155,20 @@ def sweep(session: Session, now: dt.datetime) -> list[Lease]:
     return begun
 
 
-def release(session: Session, leases: Sequence[Lease]) -> None:
-    """Give back jobs that were claimed and not begun, or left at a checkpoint; no failure is counted."""
+def release(session: Session, leases: Sequence[Lease], now: dt.datetime) -> None:
+    """Give back jobs that were claimed and not begun: no failure is counted, and their queues' rates have them back."""
     if leases:
-        held = sa.tuple_(JOB.c.id, JOB.c.attempts).in_([(lease.id, lease.token) for lease in leases])
-        session.execute(_ready().where(held, JOB.c.state == LEASED))
+        session.execute(_ready().where(_any_of(leases), JOB.c.state == LEASED))
+        rates.charge(session, {queue: -count for queue, count in Counter(x.queue for x in leases).items()}, now)
+
+
+def put_behind(session: Session, lease: Lease, now: dt.datetime) -> None:
+    """Give back a job that has had its turn and is left at its checkpoint: whatever else is due goes first."""
+    session.execute(_ready().values(run_at=now).where(_any_of([lease]), JOB.c.state == LEASED))
+
+
+def _any_of(leases: Sequence[Lease]) -> sa.ColumnElement[bool]:
+    return sa.tuple_(JOB.c.id, JOB.c.attempts).in_([(lease.id, lease.token) for lease in leases])
 
 
 def _ready() -> sa.Update:
@@ -177,6 +188,8 @@ _RETURNED = (
     "causation_depth",
     "run_at",
     "event_id",
+    "queue",
+    "place",
 )
 
 
@@ -194,6 +207,8 @@ def _lease(row: Any, until: dt.datetime) -> Lease:
         run_at=row.run_at,
         until=until,
         event_id=row.event_id,
+        queue=row.queue,
+        place=row.place or 0,
     )
 
 
@@ -207,40 +222,3 @@ def _attach_events(session: Session, leases: Sequence[Lease]) -> None:
     for lease in leases:
         if lease.event_id is not None:
             lease.event = facts.get(lease.event_id)
-
-
-def _due_of(module: str, parked: Sequence[str]) -> sa.Select[Any]:
-    job = JOB.alias()
-    conditions = [job.c.module == module, job.c.state == READY, job.c.run_at <= _NOW]
-    if parked:
-        conditions.append(job.c.name.not_in(parked))
-    alone = job.c.partition.is_(None)
-    first = ~sa.or_(_held_back(job), _running(job))
-    return (
-        sa.select(job.c.id, job.c.module, job.c.run_at)
-        .where(*conditions, sa.or_(alone, first))
-        .order_by(job.c.run_at, job.c.id)
-        .limit(_MOST)
-        .with_for_update(skip_locked=True, of=job)
-    )
-
-
-def _held_back(job: Aliased) -> sa.Exists:
-    """Say whether an earlier job of the partition must run first.
-
-    An earlier delivery always must. An earlier job that was scheduled for later and never tried does not: a reminder in
-    eight months holds back nothing.
-    """
-    earlier = JOB.alias()
-    waiting = sa.or_(earlier.c.event_id.is_not(None), earlier.c.failures > 0, earlier.c.run_at <= _NOW)
-    return sa.exists().where(*_same_partition(earlier, job), earlier.c.id < job.c.id, earlier.c.state < OVER, waiting)
-
-
-def _running(job: Aliased) -> sa.Exists:
-    other = JOB.alias()
-    return sa.exists().where(*_same_partition(other, job), other.c.state == LEASED)
-
-
-def _same_partition(one: Aliased, other: Aliased) -> tuple[sa.ColumnElement[bool], ...]:
-    # "IS NOT NULL" is said aloud because the partial indexes say it.
-    return one.c.name == other.c.name, one.c.partition == other.c.partition, one.c.partition.is_not(None)

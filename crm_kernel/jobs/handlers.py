@@ -52,6 +52,12 @@ def parked_names(runtime: Runtime) -> list[str]:
     return sorted({record.name for record in known if not set(record.requires) <= runtime.manager.names})
 
 
+def progress_in(checkpoint: Any) -> dict[str, Any] | None:
+    """Return how far a chunked job says it is: the ``progress`` of its checkpoint, None if it says nothing."""
+    found = checkpoint.get("progress") if isinstance(checkpoint, dict) else None
+    return {key: found[key] for key in ("done", "total", "text") if key in found} if isinstance(found, dict) else None
+
+
 def _job(runtime: Runtime, lease: Lease) -> Task:
     job: c.Job | None = runtime.registry.get("jobs", lease.name)
     if job is None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from crm_kernel.jobs.claiming import JOB, LEASED, READY, Lease
+from crm_kernel.jobs.claiming import Lease
+from crm_kernel.jobs.lanes import JOB, LEASED, READY
 from crm_kernel.jobs.models import JobState
 
 if TYPE_CHECKING:
@@ -54,13 +55,14 @@ def finish(session: Session, lease: Lease, now: dt.datetime) -> None:
     _check(lease, session.execute(_finish(), {"job": lease.id, "token": lease.token, "now": now}))
 
 
-def save_progress(session: Session, lease: Lease, payload: dict[str, Any]) -> None:
-    """Store a chunked job's next payload; progress forgives earlier failures.
+def save_progress(session: Session, lease: Lease, payload: dict[str, Any], progress: dict[str, Any] | None) -> None:
+    """Store a chunked job's next payload and how far it is; progress forgives earlier failures.
 
     Raises:
         LeaseLost: it is not ours any more.
     """
-    _fenced(session, lease, payload=payload, failures=0)
+    shown = {} if progress is None else {"progress": progress}
+    _fenced(session, lease, payload=payload, failures=0, **shown)
 
 
 def fail(session: Session, lease: Lease, now: dt.datetime, *, error: str, pause: dt.timedelta) -> JobState:

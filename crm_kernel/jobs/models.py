@@ -1,13 +1,18 @@
-"""The ``job`` table: deliveries of events and background jobs alike. States are numbers because every claim filters on them."""
+"""The tables of background work: ``job`` (deliveries of events and jobs alike), its queues and its schedules.
+
+States are numbers because every claim filters on them.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from enum import IntEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
+from uuid_utils.compat import uuid7
 
 from crm_kernel.database import Model, utcnow
 
@@ -38,14 +43,22 @@ class JobRow(Model):
     module: Mapped[str] = mapped_column(sa.String(40))
     #: Name of the subscriber or of the job.
     name: Mapped[str] = mapped_column(sa.String(120))
+    #: The queue it stands in: queues take turns, and each may have a rate, be paused, or have workers of its own.
+    queue: Mapped[str] = mapped_column(sa.String(40), default="default", server_default="default")
+    #: Within a module's queue lower numbers run first; 0 is usual.
+    priority: Mapped[int] = mapped_column(sa.SmallInteger, default=0, server_default="0")
     event_id: Mapped[int | None] = mapped_column(sa.ForeignKey("event.id", ondelete="CASCADE"), index=True)
     payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: How far a chunked job is: ``done`` and ``total`` (numbers), ``text``; each may be missing.
+    progress: Mapped[dict[str, Any] | None]
     #: Jobs of one name and partition run one after the other; deliveries use the customer.
     partition: Mapped[str | None] = mapped_column(sa.String(64))
     run_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
     state: Mapped[int] = mapped_column(sa.SmallInteger, default=JobState.READY, server_default="0")
     leased_until: Mapped[dt.datetime | None]
     worker: Mapped[str | None] = mapped_column(sa.String(80))
+    #: Place in the batch of the claim that leased it last: a worker does them in this order.
+    place: Mapped[int | None] = mapped_column(sa.SmallInteger)
     attempts: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0")
     failures: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0")
     max_attempts: Mapped[int] = mapped_column(sa.Integer, default=10, server_default="10")
@@ -60,10 +73,14 @@ class JobRow(Model):
 
     __table_args__ = (
         sa.UniqueConstraint("name", "dedupe_key"),
-        # The module comes first: work parked for a disabled module is never even looked at.
+        # One lane per module, queue, priority and name: a claim walks a little along each that has work due, and never
+        # over what is parked, later or another's.
         sa.Index(
             "ix_job_due",
             "module",
+            "queue",
+            "priority",
+            "name",
             "run_at",
             "id",
             sqlite_where=sa.text("state = 0"),
@@ -90,4 +107,58 @@ class JobRow(Model):
             postgresql_where=sa.text("state = 1 AND partition IS NOT NULL"),
         ),
         sa.Index("ix_job_dead", "id", sqlite_where=sa.text("state = 3"), postgresql_where=sa.text("state = 3")),
+    )
+
+
+class JobQueue(Model):
+    """What an admin decided about a queue; one that is not listed runs without limit."""
+
+    __tablename__ = "job_queue"
+
+    name: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    #: Nothing is claimed from a paused queue.
+    paused: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    #: Jobs that may begin per minute, over all workers; null for as many as they can.
+    per_minute: Mapped[int | None] = mapped_column(sa.Integer)
+    #: Jobs that may begin at once after a quiet time.
+    burst: Mapped[int] = mapped_column(sa.Integer, default=1, server_default="1")
+    #: The bucket as one time: each job that begins moves it on by one interval, and it is never further back than the
+    #: burst allows.
+    spent_until: Mapped[dt.datetime | None]
+
+
+class JobSchedule(Model):
+    """When a job is enqueued again and again; ``next_at`` moves on in the transaction that enqueues it."""
+
+    __tablename__ = "job_schedule"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid7)
+    #: The job's name for what its ``Job`` declares; ``<job>@<uid>`` for what was scheduled at run time.
+    name: Mapped[str] = mapped_column(sa.String(160), unique=True)
+    module: Mapped[str] = mapped_column(sa.String(40))
+    job: Mapped[str] = mapped_column(sa.String(120))
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Five fields: minute, hour, day of month, month, day of week.
+    cron: Mapped[str] = mapped_column(sa.String(120))
+    #: ``site``, ``user`` or an IANA name, as it was asked for.
+    timezone: Mapped[str] = mapped_column(sa.String(64), default="site", server_default="site")
+    #: The IANA name ``next_at`` was worked out in.
+    zone: Mapped[str] = mapped_column(sa.String(64))
+    #: Whose schedule it is; null for the site's own.
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
+    paused: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    next_at: Mapped[dt.datetime]
+    last_at: Mapped[dt.datetime | None]
+    #: Key of the job it enqueued last; while that waits or runs, no other is.
+    last_job_id: Mapped[int | None]
+    created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (
+        sa.Index(
+            "ix_job_schedule_next",
+            "next_at",
+            sqlite_where=sa.text("NOT paused"),
+            postgresql_where=sa.text("NOT paused"),
+        ),
     )

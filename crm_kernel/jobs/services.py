@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 
+_QUEUE = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+
+
 class UnknownJob(CrmError):
     """Work was enqueued under a name that no loaded module registers, or with a payload that is no JSON."""
 
@@ -37,6 +41,8 @@ def enqueue(
     run_at: dt.datetime | None = None,
     dedupe_key: str | None = None,
     partition: str | None = None,
+    queue: str | None = None,
+    priority: int | None = None,
 ) -> int:
     """Store a job with this unit's commit and return its id; it runs after the commit, never before.
 
@@ -46,15 +52,19 @@ def enqueue(
         run_at: aware time before which it does not run; at once if not given. Months ahead cost nothing.
         dedupe_key: two jobs of one name with the same key are one, the first, also when that is done long since.
         partition: jobs of one name and partition run one after the other, the earlier enqueued first.
+        queue: instead of the job's own: letters, digits, ``_`` and ``-``, at most 40.
+        priority: instead of the job's own; lower numbers run first.
 
     Raises:
         UnknownJob: nobody registers the name, or the payload is not JSON; the text says what is known or wrong.
     """
-    job = _registered(name)
+    job = registered_job(name)
     values = {
         "module": runtime_of(current_app).registry.owner("jobs", name),
         "name": name,
-        "payload": _json(name, payload),
+        "queue": job.queue if queue is None else checked_queue(queue),
+        "priority": job.priority if priority is None else priority,
+        "payload": json_payload(name, payload),
         "partition": partition,
         "run_at": run_at or uow.now,
         "max_attempts": job.max_attempts,
@@ -63,13 +73,23 @@ def enqueue(
         "created_at": uow.now,
     }
     uow.after_commit(work_stored)
-    dialect = postgresql if uow.session.get_bind().dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(JobRow).values(values).on_conflict_do_nothing(index_elements=["name", "dedupe_key"])
+    insert = dialect_insert(uow)(JobRow).values(values).on_conflict_do_nothing(index_elements=["name", "dedupe_key"])
     stored: int | None = uow.session.scalar(insert.returning(JobRow.id))
     if stored is None:
         same = sa.select(JobRow.id).where(JobRow.name == name, JobRow.dedupe_key == dedupe_key)
         stored = uow.session.scalars(same).one()
     return stored
+
+
+def checked_queue(name: str) -> str:
+    """Return a queue's name, checked.
+
+    Raises:
+        UnknownJob: it is no name for a queue.
+    """
+    if not _QUEUE.fullmatch(name):
+        raise UnknownJob(f"queue: found {name!r}, expected at most 40 of a-z, A-Z, 0-9, _ and -")
+    return name
 
 
 def retry_job(uow: UnitOfWork, job_id: int) -> JobRow:
@@ -119,7 +139,12 @@ def state_name(state: int) -> str:
     return JobState(state).name.lower()
 
 
-def _registered(name: str) -> Job:
+def registered_job(name: str) -> Job:
+    """Return the declaration of a job.
+
+    Raises:
+        UnknownJob: no loaded module registers it.
+    """
     registry = runtime_of(current_app).registry
     job: Job | None = registry.get("jobs", name)
     if job is None:
@@ -131,12 +156,22 @@ def _registered(name: str) -> Job:
     return job
 
 
-def _json(name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+def json_payload(name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's payload as a dictionary of its own.
+
+    Raises:
+        UnknownJob: it is not JSON.
+    """
     try:
         json.dumps(dict(payload), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UnknownJob(f"enqueue: the payload of {name!r} is not JSON: {error}. Give ids as str(uid)") from error
     return dict(payload)
+
+
+def dialect_insert(uow: UnitOfWork) -> Callable[..., Any]:
+    """Return the ``insert`` of the unit's database: the one that knows ``on_conflict_do_nothing``."""
+    return postgresql.insert if uow.session.get_bind().dialect.name == "postgresql" else sqlite.insert
 
 
 def _locked(uow: UnitOfWork, job_id: int) -> JobRow:

@@ -20,11 +20,12 @@ from crm_kernel._internal.manager import PluginManager
 from crm_kernel._internal.registry import Registry, gather
 from crm_kernel._internal.runtime import EXTENSION, Runtime
 from crm_kernel.access.actor import SYSTEM
+from crm_kernel.access.models import AppUser, Team
 from crm_kernel.config import Config
 from crm_kernel.database import db, init_database
 from crm_kernel.events import Event
 from crm_kernel.events.models import StoredEvent
-from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.jobs.models import JobQueue, JobRow, JobSchedule, JobState
 from crm_kernel.jobs.runner import Runner
 from crm_kernel.plugin import Plugin, hookimpl
 from crm_kernel.unit_of_work import UnitOfWork, reading, writing
@@ -122,7 +123,9 @@ def database(kind: str, databases: Any) -> str:
 
 def create_tables(app: Flask) -> None:
     """Create the tables of events and jobs and the one for effects, without what an earlier test left in them."""
-    tables = [StoredEvent.__table__, JobRow.__table__]
+    # Schedules may belong to users, and those to teams.
+    models = (StoredEvent, JobRow, JobQueue, Team, AppUser, JobSchedule)
+    tables = [model.__table__ for model in models]
     with app.app_context(), db.engine.begin() as connection:
         StoredEvent.metadata.drop_all(connection, tables=tables)
         EFFECTS.drop(connection, checkfirst=True)

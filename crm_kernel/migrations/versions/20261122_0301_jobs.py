@@ -20,6 +20,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("queue", sa.String(length=40), server_default="default", nullable=False))
         batch_op.add_column(sa.Column("priority", sa.SmallInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("progress", database.Json, nullable=True))
+        batch_op.add_column(sa.Column("place", sa.SmallInteger(), nullable=True))
     op.drop_index("ix_job_due", table_name="job", **_READY)
     op.create_index("ix_job_due", "job", ["module", "queue", "priority", "name", "run_at", "id"], **_READY)
     op.create_table(
@@ -73,6 +74,7 @@ def downgrade() -> None:
     op.drop_index("ix_job_due", table_name="job", **_READY)
     op.create_index("ix_job_due", "job", ["module", "run_at", "id"], **_READY)
     with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.drop_column("place")
         batch_op.drop_column("progress")
         batch_op.drop_column("priority")
         batch_op.drop_column("queue")

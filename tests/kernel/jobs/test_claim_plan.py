@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from crm_kernel.database import db
-from crm_kernel.jobs.claiming import Claim, claim, due
+from crm_kernel.jobs import lanes
+from crm_kernel.jobs.claiming import Claim, claim
 from crm_kernel.jobs.models import JobRow, JobState
 
 DONE = 50_000
@@ -16,9 +17,14 @@ def _fill(session, now, count, **values):
     session.execute(sa.insert(JobRow), [dict(row, attempts=1) for _ in range(count)])
 
 
+LANES = [lanes.Lane("alpha", "default", 0, "alpha.job"), lanes.Lane("beta", "default", 0, "beta.job")]
+
+
 def _plan(session, statement, now):
     dialect = session.get_bind().dialect
-    compiled = statement.params(now=now, most=20).compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    if "most" in statement.compile().params:
+        statement = statement.params(now=now, most=20, **lanes.lane_parameters([(lane, 20) for lane in LANES], 2))
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     explain = "EXPLAIN QUERY PLAN " if dialect.name == "sqlite" else "EXPLAIN ANALYZE "
     parameters = compiled.construct_params()
     if dialect.name == "sqlite":
@@ -44,12 +50,18 @@ def test_the_claim_uses_the_partial_indexes_among_fifty_thousand_done_jobs(site,
         _fill(uow.session, now, 1000, partition="p1")
         _fill(uow.session, now, 1000, module="parked")
     with site.writing() as uow:
-        plans = [_plan(uow.session, due(["alpha", "beta"]), now)]
+        plans = [_plan(uow.session, lanes.picked(2), now)]
+        heads = [_plan(uow.session, lanes._heads(), now)]
         uow.session.execute(sa.text("ANALYZE"))
-        plans.append(_plan(uow.session, due(["alpha", "beta"]), now))
+        plans.append(_plan(uow.session, lanes.picked(2), now))
+        heads.append(_plan(uow.session, lanes._heads(), now))
 
-    for plan in plans:
+    for plan in (*plans, *heads):
         assert "ix_job_due" in plan, plan
+    for plan in heads:
+        assert "Seq Scan" not in plan, plan
+        assert "(module>?)" not in plan, plan  # from lane to lane, not along a module
+    for plan in plans:
         assert "ix_job_order" in plan, plan
         # Few leases exist at any time: PostgreSQL may prefer to hash those of the other small index.
         assert "ix_job_running" in plan or "ix_job_lease" in plan, plan
@@ -73,7 +85,9 @@ def test_a_claim_takes_what_is_due_in_turns_per_module(site, kit):
         taken = claim(uow.session, wanted, now)
 
     assert sorted(lease.module for lease in taken) == ["alpha"] * 8 + ["beta"] * 2
-    assert [lease.id for lease in taken] == sorted(lease.id for lease in taken)
+    assert [lease.queue for lease in taken] == ["default"] * 10
+    assert [lease.module for lease in taken[:4]] == ["alpha", "beta", "alpha", "beta"]
+    assert [lease.place for lease in taken] == list(range(1, 11))
     assert {lease.until for lease in taken} == {now.replace(hour=13)}
 
 

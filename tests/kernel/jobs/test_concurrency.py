@@ -133,7 +133,7 @@ def test_a_batch_that_outlives_its_lease_is_given_back_and_done_by_somebody(site
     for label in "abcd":
         site.call(services.enqueue, "alpha.work", {"label": label})
 
-    assert site.runner().run_once() == 2
+    assert site.runner(turn_seconds=3600).run_once() == 2
     assert site.states() == ["DONE", "DONE", "READY", "READY"]
     site.runner().drain()
     assert site.effects() == ["a", "b", "c", "d"]
