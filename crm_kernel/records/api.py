@@ -106,7 +106,7 @@ def _listing(blueprint: Blueprint, record_type: RecordType) -> type[MethodView]:
         @blueprint.doc(**openapi.list_operation(record_type))
         def get(self) -> Response:
             arguments = [pair for pair in request.args.items(multi=True) if pair[0] != "count"]
-            query = parse_query(record_type, arguments)
+            query = parse_query(record_type, arguments, actor=current_uow().actor)
             page = page_of(current_uow(), record_type, query)
             body: dict[str, Any] = {"items": page.items, "next_cursor": page.next_cursor}
             if request.args.get("count") == "true":

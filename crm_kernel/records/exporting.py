@@ -93,7 +93,7 @@ def begin_export(
     """Check an export, note it in the audit log and return it; call it with no unit of work open.
 
     Args:
-        arguments: filters, ``sort``, ``q`` and ``fields`` as a list's address spells them; paging is left out. Without
+        arguments: filters, ``filter``, ``sort``, ``q`` and ``fields`` as a list's address spells them, without paging. Without
             ``fields`` everything readable is exported.
 
     Raises:
@@ -103,7 +103,7 @@ def begin_export(
     authorize(actor, record_type.permission("export"))
     given = [(name, value) for name, value in arguments if name not in ("cursor", "limit", "count", "view")]
     plan = plan_of(record_type)
-    query = parse_query(record_type, given, default_fields=exported_fields(plan))
+    query = parse_query(record_type, given, default_fields=exported_fields(plan), actor=actor)
     refuse_hidden(actor, plan, query)
     details = {name: value for name, value in given if value}
     record_access(

@@ -13,7 +13,8 @@ from marshmallow import Schema
 from marshmallow import fields as ma
 
 from crm_kernel.records import fields
-from crm_kernel.records.filters import OPERATORS, filterable
+from crm_kernel.records.catalogue import OPERATORS
+from crm_kernel.records.filters import filterable
 from crm_kernel.records.openapi_answers import ProblemSchema, changing_answers, reading_answers
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of

@@ -17,7 +17,8 @@ from flask_babel import gettext as _
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.errors import InvalidInput, NotFound
 from crm_kernel.records.confidential import refuse_hidden, shown_to
-from crm_kernel.records.filters import Condition, parse_conditions, predicate
+from crm_kernel.records.filter_tree import And, Comparison, Node, compile_tree, parse_text
+from crm_kernel.records.filters import parse_conditions
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Order, decode_cursor, order_of, page_statements
 from crm_kernel.records.plan import TypePlan, plan_of, title_column
 from crm_kernel.records.projection import load_collection, load_extensions, projection_of
@@ -25,18 +26,19 @@ from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.search import matching
 
 if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Counts stop here: people read "10,000+", and the query stays cheap.
 COUNT_LIMIT = 10_000
-_PAGING = ("sort", "cursor", "limit", "fields", "q", "view")
+_PAGING = ("sort", "cursor", "limit", "fields", "q", "view", "filter")
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
     """What a list request asks for, checked."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Comparison, ...]
     order: Order
     cursor: Cursor | None = None
     limit: int = DEFAULT_LIMIT
@@ -45,6 +47,8 @@ class ListQuery:
     text: str = ""
     #: The permission whose reach limits the rows, beside ``read``: an export shows only what may be exported.
     verb: str = "read"
+    #: The tree that ``filter`` spelled; the conditions hold beside it.
+    tree: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,16 @@ class Count:
 
 
 def parse_query(
-    record_type: RecordType, arguments: Iterable[tuple[str, str]], *, default_fields: Sequence[str] | None = None
+    record_type: RecordType,
+    arguments: Iterable[tuple[str, str]],
+    *,
+    default_fields: Sequence[str] | None = None,
+    actor: Actor | None = None,
 ) -> ListQuery:
     """Return the list query that URL arguments spell.
+
+    Args:
+        actor: who asks: what he may not read is refused in ``filter`` already here. Reading refuses it in any case.
 
     Raises:
         InvalidInput: an argument is unknown or does not fit; every such argument is named.
@@ -82,12 +93,13 @@ def parse_query(
     paging = {key: value for key, value in given if key in _PAGING}
     order = order_of(plan, paging.get("sort"))
     return ListQuery(
-        conditions=tuple(parse_conditions(plan, (pair for pair in given if pair[0] not in _PAGING))),
+        conditions=tuple(parse_conditions(plan, (pair for pair in given if pair[0] not in _PAGING), actor)),
         order=order,
         cursor=decode_cursor(order, paging["cursor"]) if paging.get("cursor") else None,
         limit=_limit(paging.get("limit")),
         fields=parse_fields(plan, paging.get("fields"), default_fields or (*plan.plain(), "extensions")),
         text=paging.get("q", "").strip(),
+        tree=parse_text(plan, paging["filter"], actor) if paging.get("filter") else None,
     )
 
 
@@ -207,10 +219,14 @@ def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[sa.C
 
     Raises:
         Forbidden: the list filters or sorts by a field that the actor may not see.
-        InvalidInput: the value of a condition does not fit its field.
+        InvalidInput: the tree names what the actor may not read, or what does not exist any more.
     """
     refuse_hidden(uow.actor, plan, query)
-    found = [visible(uow.actor, plan.record_type), *(predicate(uow, plan, condition) for condition in query.conditions)]
+    found = [visible(uow.actor, plan.record_type)]
+    if query.conditions:
+        found.append(compile_tree(uow, plan, And(query.conditions)))
+    if query.tree is not None:
+        found.append(compile_tree(uow, plan, query.tree))
     if query.verb != "read":
         found.append(visible(uow.actor, plan.record_type, query.verb))
     if query.text:

@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import NotFound
 from crm_kernel.records import fields
-from crm_kernel.records.filters import Condition
+from crm_kernel.records.filter_tree import Comparison
 from crm_kernel.records.pages.presenting import money_text, record_url, text_of, title_of
 from crm_kernel.records.paging import Cursor
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
@@ -74,7 +74,7 @@ def more_cards(
     column = next((column for column in columns if column.id == arguments.get("column")), None)
     if column is None:
         raise NotFound(_("There is no such column on this board."))
-    inside = replace(query, conditions=(*query.conditions, Condition(board.field, "eq", column.id)))
+    inside = replace(query, conditions=(*query.conditions, Comparison(board.field, "eq", column.id)))
     page = page_of(uow, record_type, replace(inside, fields=_card_fields(plan, query), limit=CARDS))
     asks = any(column.dialog for column in columns)
     return {

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
-from uuid import UUID
 
-import sqlalchemy as sa
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
-from crm_kernel.access.policy import visible
 from crm_kernel.records import fields
+from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.confidential import hidden_from
-from crm_kernel.records.filters import OPERATORS, Condition, filterable
+from crm_kernel.records.filter_tree import Comparison, Relative, Window
+from crm_kernel.records.filters import filterable
+from crm_kernel.records.pages.filter_words import operator_label, value_text
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
-from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of, title_column
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
 from crm_kernel.records.reading import Count, ListQuery, count_of, page_of
 from crm_kernel.records.record_type import RecordType
 
@@ -50,7 +50,7 @@ def list_context(uow: UnitOfWork, record_type: RecordType, query: ListQuery, arg
         "missing": None
         if record_type.listed_for(uow.actor)
         else record_type.permission(record_type.seen_with or "read"),
-        "filtered": bool(query.conditions or query.text),
+        "filtered": bool(query.conditions or query.text or query.tree),
     }
 
 
@@ -109,28 +109,11 @@ def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Argument
     return [
         {
             "label": filterable(plan)[condition.field].label,
-            "text": f"{operator_label(condition.operator)} {_value_text(uow, filterable(plan)[condition.field], condition)}",
+            "text": f"{operator_label(condition.operator)} {value_text(uow, filterable(plan)[condition.field], condition)}",
             "remove_url": address(plan.record_type, replaced(arguments, **{condition.parameter: None})),
         }
         for condition in query.conditions
     ]
-
-
-def operator_label(operator: str) -> str:
-    """Return an operator in words."""
-    labels: Mapping[str, str] = {
-        "eq": _("is"),
-        "ne": _("is not"),
-        "in": _("is one of"),
-        "contains": _("contains"),
-        "startswith": _("starts with"),
-        "lt": _("below"),
-        "lte": _("at most"),
-        "gt": _("above"),
-        "gte": _("at least"),
-        "empty": _("is empty"),
-    }
-    return labels[operator]
 
 
 def _columns(plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
@@ -180,7 +163,7 @@ def _offered(uow: UnitOfWork, field: FieldPlan) -> bool:
     return field.kind is not Kind.REFERENCE or uow.actor.may(target_of(field).permission("read"))
 
 
-def _filter_field(name: str, field: FieldPlan, active: Condition | None, *, pinned: bool) -> dict[str, Any]:
+def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pinned: bool) -> dict[str, Any]:
     operators = [op for op in OPERATORS[field.kind] if op != "in" or field.kind is Kind.CHOICE]
     if field.kind in (Kind.CHOICE, Kind.BOOLEAN, Kind.REFERENCE):
         operators = ["eq"]
@@ -189,34 +172,22 @@ def _filter_field(name: str, field: FieldPlan, active: Condition | None, *, pinn
         "label": field.label,
         "kind": _FILTER_KINDS.get(field.kind, field.kind.value),
         "pinned": pinned,
-        "operators": [{"value": op, "label": operator_label(op)} for op in operators if op != "empty"],
+        "operators": [{"value": op, "label": operator_label(op)} for op in operators if op not in ("empty", "during")],
         "operator": active.operator if active else None,
-        "value": active.value if active else None,
+        "value": _typed_again(active.value) if active else None,
     }
     if field.kind is Kind.CHOICE:
         found["choices"] = [
             {"value": k, "label": label} for k, label in cast(fields.Choice, field.field).choices.items()
         ]
-        found["value"] = active.value.split(",") if active else None
+        found["value"] = (list(active.value) if isinstance(active.value, tuple) else [active.value]) if active else None
     if field.kind is Kind.REFERENCE:
         found["autocomplete_url"] = url_for(f"{target_of(field).endpoint}_suggest")
     return found
 
 
-def _value_text(uow: UnitOfWork, field: FieldPlan, condition: Condition) -> str:
-    if condition.operator == "empty":
-        return str(_("Yes") if condition.value in ("true", "1", "yes") else _("No"))
-    if field.kind is Kind.CHOICE:
-        labels = cast(fields.Choice, field.field).choices
-        return ", ".join(str(labels.get(value, value)) for value in condition.value.split(","))
-    if field.kind is Kind.REFERENCE:
-        return _("me") if condition.value == "me" else _titles(uow, field, condition.value.split(","))
-    return condition.value
-
-
-def _titles(uow: UnitOfWork, field: FieldPlan, ids: Sequence[str]) -> str:
-    target = target_of(field)
-    statement = sa.select(title_column(target)).where(
-        target.model.uid.in_([UUID(value) for value in ids]), visible(uow.actor, target)
-    )
-    return ", ".join(map(str, uow.session.execute(statement).scalars())) or "–"
+def _typed_again(value: Any) -> Any:
+    """Return a condition's value as the address spells it."""
+    if isinstance(value, Window):
+        return f"{value.direction}_{value.number}_{value.unit}"
+    return value.text if isinstance(value, Relative) else ",".join(value) if isinstance(value, tuple) else value

@@ -76,7 +76,7 @@ def list_page(record_type: RecordType) -> Any:
         return redirect(listing.address(record_type, canonical))
     on_board = record_type.board is not None and request.args.get("view") == "board"
     own = [pair for pair in arguments if not on_board or pair[0] not in ("cursor", "limit")]
-    query = parse_query(record_type, own, default_fields=_list_fields(record_type))
+    query = parse_query(record_type, own, default_fields=_list_fields(record_type), actor=current_uow().actor)
     uow = current_uow()
     context = details.page_context(uow, record_type) | {"arguments": arguments}
     if on_board:
@@ -95,7 +95,7 @@ def column_cards(record_type: RecordType) -> str:
     """Show the next cards of one column of the board: the fragment that "Show more" puts in its place."""
     arguments = list(request.args.items(multi=True))
     own = [pair for pair in arguments if pair[0] not in ("column", "limit")]
-    query = parse_query(record_type, own, default_fields=_list_fields(record_type))
+    query = parse_query(record_type, own, default_fields=_list_fields(record_type), actor=current_uow().actor)
     context = boards.more_cards(current_uow(), record_type, query, dict(arguments))
     return render_template("records/board_column.html", **context)
 
@@ -263,6 +263,7 @@ def _views(record_type: RecordType, arguments: Any, current: str) -> list[dict[s
 
 def _list_fields(record_type: RecordType) -> tuple[str, ...]:
     plan = plan_of(record_type)
+    record_type = plan.record_type
     currencies = [getattr(plan.fields[n].field, "currency", None) for n in record_type.columns]
     extra = ("extensions",) if any(extension.columns for extension in plan.extensions) else ()
     return tuple(dict.fromkeys((*record_type.columns, record_type.title, *(c for c in currencies if c), *extra)))
