@@ -15,6 +15,7 @@ from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
 from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
+from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
 from crm_kernel.demo import demo_data
 from crm_kernel.events import Event
 from crm_kernel.jobs.housekeeping import housekeeping_jobs
@@ -66,7 +67,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:
         """Return the kernel's own jobs."""
-        return housekeeping_jobs()
+        return [*housekeeping_jobs(), *duplicate_jobs()]
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

@@ -70,6 +70,7 @@ class Customer(RecordMixin, OwnedMixin, Model):
         sa.UniqueConstraint("source", "external_ref"),
         sa.Index(None, "sort_name", "id"),
         sa.Index(None, "created_at", "id"),
+        sa.Index(None, "updated_at", "id"),
         sa.Index(None, "status", "sort_name", "id"),
     )
 

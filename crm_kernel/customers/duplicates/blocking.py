@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 
 from crm_kernel.customers.duplicates.profiles import Profile
 
 #: Records that share one key; of larger blocks no pair is made by this key.
 MAX_BLOCK = 150
+
+
+#: Keys that one shared is enough for; pairs of the stored customers share one of them or two others.
+STRONG = frozenset({"i", "e", "t", "bn", "s"})
+#: The keys stored customers are found by: selective ones, of which a million customers are not too many for a table.
+STORED = STRONG | {"m", "n", "bm", "by", "np", "w"}
 
 
 def keys_of(profile: Profile) -> set[str]:
@@ -39,8 +46,9 @@ def _name_keys(p: Profile) -> Iterator[str]:
         yield f"p:{first[:3]}:{second[:3]}"
         yield f"q:{first[-3:]}:{second[-3:]}"
     for name in (p.given, p.family):
-        if name:
+        if name and p.postcode:
             yield f"np:{name[:4]}:{p.postcode}"
+        if name and p.city:
             yield f"nc:{name[:4]}:{p.city}"
 
 
@@ -98,3 +106,19 @@ def _blocks(profiles: Sequence[Profile]) -> dict[str, list[int]]:
         for key in keys_of(profile):
             blocks[key].append(place)
     return blocks
+
+
+def stored_keys_of(profile: Profile) -> set[int]:
+    """Return the keys of a profile as whole numbers for the database: odd ones are ``STRONG``."""
+    keys = ((key.partition(":")[0], key) for key in keys_of(profile))
+    return {_number(key, kind in STRONG) for kind, key in keys if kind in STORED}
+
+
+def is_strong(number: int) -> bool:
+    """Say whether one shared key of this number makes a pair worth comparing."""
+    return bool(number & 1)
+
+
+def _number(key: str, strong: bool) -> int:
+    digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
+    return digest | 1 if strong else digest & ~1

@@ -18,6 +18,8 @@ from crm_kernel.customers.duplicates.profiles import Profile
 #: of strangers are hardly met in a sample, and must not pass for impossible.
 _PRIOR = 40.0
 _PRIOR_STRANGERS = 4_000.0
+#: How many pairs that nobody has looked at one decision counts for.
+_DECISION = 10.0
 _ROUNDS = 40
 _ENOUGH = 1e-4
 #: A term is never taken for rarer than this, nor worth more bits than this beyond the level's own weight.
@@ -25,6 +27,22 @@ _RAREST = 1e-6
 _MOST_BITS = 8.0
 
 Shares = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How often people said of pairs with one vector that they are one customer, and that they are two."""
+
+    merged: int = 0
+    dismissed: int = 0
+
+    def blend(self, count: int, probability: float) -> float:
+        """Return the probability for ``count`` pairs, drawn to what people decided."""
+        said = _DECISION * (self.merged + self.dismissed)
+        return (count * probability + _DECISION * self.merged) / (count + said)
+
+
+_UNDECIDED = Decided()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,10 @@ class Weights:
                 total += math.log2(m[level] / u[level])
         return total
 
+    def with_prior(self, prior: float) -> Weights:
+        """Return the same weights for pairs of which this share is one customer."""
+        return replace(self, prior=prior)
+
 
 def default_weights(records: int) -> Weights:
     """Return the weights before anything is learnt; ``records`` is how many a record is compared with."""
@@ -52,11 +74,17 @@ def default_weights(records: int) -> Weights:
 
 
 def with_strangers(weights: Weights, vectors: Iterable[Vector]) -> Weights:
-    """Return the weights with ``u`` taken from pairs drawn at random, nearly none of which is one customer."""
-    return replace(weights, u=_shares(Counter(vectors), weights.u, _PRIOR_STRANGERS))
+    """Return the weights with ``u`` taken from pairs drawn at random; those that look like one customer are left out."""
+    seen = {vector: n for vector, n in Counter(vectors).items() if probability_of(weights.bits(vector)) < 0.5}
+    return replace(weights, u=_shares(seen, weights.u, _PRIOR_STRANGERS))
 
 
-def learn(weights: Weights, patterns: Mapping[Vector, int], pairs: int) -> Weights:
+def learn(
+    weights: Weights,
+    patterns: Mapping[Vector, int],
+    pairs: int,
+    decisions: Mapping[Vector, Decided] | None = None,
+) -> Weights:
     """Return the weights with ``m`` and ``prior`` learnt from candidate pairs.
 
     Candidates are not drawn at random, so their strangers say nothing about ``u``, which stays; all pairs that are no
@@ -65,9 +93,14 @@ def learn(weights: Weights, patterns: Mapping[Vector, int], pairs: int) -> Weigh
     Args:
         patterns: mapping of vector → number of candidate pairs with it.
         pairs: how many pairs there are, candidates or not.
+        decisions: what people decided about pairs with a vector; one decision counts for ten unseen pairs.
     """
+    decided = decisions or {}
     for _round in range(_ROUNDS):
-        duplicates = {vector: count * probability_of(weights.bits(vector)) for vector, count in patterns.items()}
+        duplicates = {
+            vector: count * decided.get(vector, _UNDECIDED).blend(count, probability_of(weights.bits(vector)))
+            for vector, count in patterns.items()
+        }
         prior = min(0.2, max(sum(duplicates.values()) + 0.5, 1.0) / max(pairs, 10))
         learnt = replace(weights, m=_shares(duplicates, tuple(c.m for c in COMPARISONS), _PRIOR), prior=prior)
         settled = _difference(learnt.m, weights.m) < _ENOUGH

@@ -1,0 +1,178 @@
+"""The scan of stored customers: what it finds, what it remembers, and that it looks only at what changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+import sqlalchemy as sa
+
+from crm_kernel.customers.duplicates import scanning
+from crm_kernel.customers.duplicates.comparing import COMPARISONS
+from crm_kernel.customers.duplicates.models import DuplicateCandidate, DuplicateKey
+from crm_kernel.customers.duplicates.queries import open_candidates, similar_customers
+from crm_kernel.customers.duplicates.services import dismiss_duplicate
+from crm_kernel.customers.models import Customer
+
+
+@pytest.fixture
+def scan(uow):
+    """Run the scan to its end and return the checkpoints."""
+
+    def run():
+        points, point = [], None
+        while True:
+            point = scanning.scan(uow, {"checkpoint": point} if point else {})
+            if point is None:
+                return points
+            points.append(point)
+
+    return run
+
+
+@pytest.fixture
+def ada(person):
+    """Ada twice, with a short form and swapped digits, and Grace."""
+    return (
+        person(
+            birth_date="1915-12-10",
+            contact_points=[{"channel": "email", "value": "ada@example.com"}],
+            addresses=[{"street": "12 St James Square", "postal_code": "75011", "city": "Paris"}],
+        ),
+        person(
+            given_name="Adda",
+            birth_date="1915-12-01",
+            contact_points=[{"channel": "email", "value": "ADA@example.com"}],
+        ),
+        person(given_name="Grace", family_name="Hopper", birth_date="1996-12-09"),
+    )
+
+
+def pairs(uow):
+    found, _next = open_candidates(uow)
+    return [{pair.first.id, pair.second.id} for pair in found]
+
+
+def test_the_scan_finds_customers_that_are_there_twice(uow, ada, scan):
+    scan()
+
+    assert pairs(uow) == [{ada[0].id, ada[1].id}]
+    (candidate,) = open_candidates(uow)[0]
+    assert candidate.score > 0.9
+    assert "email:same" in candidate.reasons
+    assert "birth_date:one_slip" in candidate.reasons
+
+
+def test_a_dismissed_pair_is_never_proposed_again(uow, ada, scan):
+    scan()
+    dismiss_duplicate(uow, open_candidates(uow)[0][0].id)
+
+    ada[0].updated_at = uow.now
+    uow.session.flush()
+    scan()
+
+    assert pairs(uow) == []
+    assert uow.session.scalars(sa.select(DuplicateCandidate.state)).all() == ["dismissed"]
+
+
+def test_a_second_scan_looks_at_what_changed_alone(uow, ada, scan, person):
+    scan()
+    uow.session.execute(sa.update(Customer).values(updated_at=uow.now - dt.timedelta(days=2)))
+    new = person(birth_date="1915-12-10", contact_points=[{"channel": "email", "value": "ada@example.com"}])
+
+    points = scan()
+
+    assert points[-1]["progress"] == {"done": 2, "total": 2}
+    assert {frozenset(pair) for pair in pairs(uow)} == {
+        frozenset({ada[0].id, ada[1].id}),
+        frozenset({ada[0].id, new.id}),
+        frozenset({ada[1].id, new.id}),
+    }
+
+
+def test_a_pair_that_no_longer_looks_alike_leaves_the_queue(uow, ada, scan):
+    from crm_kernel.records.plan import record_type
+    from crm_kernel.records.services import update_record
+
+    scan()
+    change = {"given_name": "Barbara", "family_name": "Liskov", "birth_date": "1939-11-07", "contact_points": []}
+    update_record(uow, record_type("customer"), ada[1].uid, change, version=ada[1].version)
+    scan()
+
+    assert pairs(uow) == []
+
+
+def test_chunks_give_what_one_pass_gives_and_say_how_far_they_are(uow, ada, scan, monkeypatch):
+    monkeypatch.setattr(scanning, "CHUNK", 1)
+
+    points = scan()
+
+    assert pairs(uow) == [{ada[0].id, ada[1].id}]
+    assert [point["progress"]["done"] for point in points] == [1, 2, 3, 3, 4, 5, 6]
+    assert {point["progress"]["total"] for point in points} == {6}
+
+
+def test_an_instance_without_customers_has_no_duplicates(uow, scan):
+    scan()
+
+    assert pairs(uow) == []
+
+
+def test_keys_go_with_their_customer(uow, ada, scan):
+    scan()
+    uow.session.execute(sa.delete(Customer).where(Customer.id == ada[1].id))
+
+    kept = set(uow.session.scalars(sa.select(DuplicateKey.customer_id)))
+    assert kept == {ada[0].id, ada[2].id}
+    assert uow.session.scalar(sa.select(sa.func.count()).select_from(DuplicateCandidate)) == 0
+
+
+def test_a_customer_is_found_before_it_is_scanned_by_its_address_number_or_name(uow, ada):
+    payload = {
+        "kind": "person",
+        "given_name": "Ada",
+        "family_name": "Lovelace",
+        "contact_points": [{"channel": "email", "value": "Ada@Example.com"}],
+    }
+
+    found = similar_customers(uow, payload)
+
+    assert {similar.id for similar in found} == {ada[0].uid, ada[1].uid}
+    assert found[0].probability > 0.9
+    assert similar_customers(uow, payload, besides=ada[0].uid)[0].id == ada[1].uid
+
+
+def test_a_customer_is_found_with_a_mistyped_name_once_it_is_scanned(uow, ada, scan):
+    payload = {"kind": "person", "given_name": "Ada", "family_name": "Lovelaec", "birth_date": "1915-12-10"}
+    before = similar_customers(uow, payload)
+
+    scan()
+
+    assert before == []
+    assert [similar.id for similar in similar_customers(uow, payload)][:1] == [ada[0].uid]
+
+
+def test_what_is_no_value_at_all_resembles_nobody(uow, ada):
+    payload = {
+        "kind": None,
+        "given_name": ["x"],
+        "contact_points": "y",
+        "identifiers": [{"type": "siren", "value": "1"}],
+    }
+
+    assert similar_customers(uow, payload) == []
+
+
+def test_a_decision_teaches_the_weights(uow, ada, scan, monkeypatch):
+    monkeypatch.setattr(scanning, "_ENOUGH", 1)
+    scan()
+    (candidate,) = open_candidates(uow)[0]
+    learnt = scanning.stored_state(uow)["weights"]
+
+    dismiss_duplicate(uow, candidate.id)
+    scan()
+
+    taught = scanning.stored_state(uow)["weights"]
+    email = next(place for place, c in enumerate(COMPARISONS) if c.name == "email")
+    assert taught["m"][email][-1] < learnt["m"][email][-1]
+    assert taught["prior"] <= learnt["prior"]
