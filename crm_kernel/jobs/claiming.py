@@ -24,6 +24,9 @@ from crm_kernel.jobs.lanes import EVENT, JOB, LEASED, MOST_LANES, READY, Lane, d
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+#: What begins the worker's name of a job that was published and that nobody has begun.
+RELAY = "relay:"
+
 #: Most leases taken back by one sweep.
 _SWEEP = 500
 
@@ -133,8 +136,8 @@ def sweep(session: Session, now: dt.datetime) -> list[Lease]:
     """Make the jobs of expired leases ready again and return those that were being worked on when their worker vanished.
 
     A worker runs its batch in the order of the claim, so of the jobs it left behind only the first can have been begun:
-    that one is returned, still leased, for the caller to count a failure; the others lose nothing. Two or three
-    statements. A job whose transaction is still open (its row is locked) is left alone.
+    that one is returned, still leased, for the caller to count a failure; the others lose nothing, nor does what a relay
+    published and nobody began. Two or three statements. A job whose transaction is still open (its row is locked) is left alone.
     """
     expired = sa.and_(JOB.c.state == LEASED, JOB.c.leased_until <= now)
     found = session.execute(
@@ -148,11 +151,24 @@ def sweep(session: Session, now: dt.datetime) -> list[Lease]:
     locked = sa.select(JOB.c.id).where(JOB.c.id.in_([row.id for row in found]), expired)
     free = set(session.scalars(locked.with_for_update(skip_locked=True)))
     batches = [list(rows) for _key, rows in groupby(found, key=lambda row: (row.worker, row.leased_until))]
-    begun = [_lease(batch[0], batch[0].leased_until) for batch in batches if batch[0].id in free]
+    first = [batch[0] for batch in batches if not batch[0].worker.startswith(RELAY)]
+    begun = [_lease(row, row.leased_until) for row in first if row.id in free]
     untouched = free - {lease.id for lease in begun}
     if untouched:
         session.execute(_ready().where(JOB.c.id.in_(sorted(untouched)), expired))
     return begun
+
+
+def take_over(session: Session, job_id: int, token: int, *, worker: str, until: dt.datetime) -> Lease | None:
+    """Begin a job that a relay has leased, and return its lease; None if it was begun, taken back or cancelled since."""
+    published = sa.and_(JOB.c.id == job_id, JOB.c.attempts == token, JOB.c.state == LEASED)
+    begin = sa.update(JOB).where(published, JOB.c.worker.startswith(RELAY)).values(worker=worker, leased_until=until)
+    row = session.execute(begin.returning(*(JOB.c[name] for name in _RETURNED))).one_or_none()
+    if row is None:
+        return None
+    lease = _lease(row, until)
+    _attach_events(session, [lease])
+    return lease
 
 
 def release(session: Session, leases: Sequence[Lease], now: dt.datetime) -> None:

@@ -89,7 +89,7 @@ class Executor:
     def _run(self, task: Task, lease: Lease) -> None:
         match task.kind:
             case JobKind.TRANSACTIONAL:
-                with self._unit(lease) as uow:
+                with self.unit(lease) as uow:
                     leases.finish(uow.session, lease, uow.now)
                     task.handler(uow, task.argument)
             case JobKind.CHUNKED:
@@ -101,7 +101,7 @@ class Executor:
 
     def _chunk(self, task: Task, lease: Lease) -> bool:
         """Run one chunk in one unit of work and say whether there may be another."""
-        with self._unit(lease) as uow:
+        with self.unit(lease) as uow:
             leases.extend(uow.session, lease, self._lease_end(uow.now))
             checkpoint = task.handler(uow, dict(lease.payload))
             if checkpoint is None:
@@ -117,27 +117,27 @@ class Executor:
         self._extend(lease)
         with self.app.app_context(), heartbeat(lambda: self._extend(lease), self.lease_seconds / 3):
             result = task.handler(dict(task.argument))
-        with self._unit(lease) as uow:
+        with self.unit(lease) as uow:
             leases.finish(uow.session, lease, uow.now)
             if callable(result):
                 result(uow)
 
     def _extend(self, lease: Lease) -> None:
-        with self._unit(lease) as uow:
+        with self.unit(lease) as uow:
             leases.extend(uow.session, lease, self._lease_end(uow.now))
 
     def _give_back(self, batch: list[Lease]) -> None:
         if batch:
-            with self._unit() as uow:
+            with self.unit() as uow:
                 release(uow.session, batch, uow.now)
 
     def _put_behind(self, lease: Lease) -> None:
-        with self._unit() as uow:
+        with self.unit() as uow:
             put_behind(uow.session, lease, uow.now)
 
     def _record(self, lease: Lease, error: str, *, dead: bool) -> None:
         try:
-            with self._unit(lease) as uow:
+            with self.unit(lease) as uow:
                 if dead:
                     leases.give_up(uow.session, lease, uow.now, error=error)
                     state = JobState.DEAD
@@ -155,7 +155,7 @@ class Executor:
         return now + dt.timedelta(seconds=self.lease_seconds)
 
     @contextmanager
-    def _unit(self, lease: Lease | None = None) -> Iterator[UnitOfWork]:
+    def unit(self, lease: Lease | None = None) -> Iterator[UnitOfWork]:
         """Open a unit of work in an app context of its own: every job starts from a clean ``g`` and session."""
         name = lease.name if lease else "jobs"
         request_id = lease.event.request_id if lease and lease.event else f"job-{lease.id}" if lease else None

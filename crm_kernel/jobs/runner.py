@@ -11,12 +11,12 @@ import datetime as dt
 import logging
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
 from crm_kernel.contributions import JobKind
-from crm_kernel.errors import DatabaseUnavailable
+from crm_kernel.errors import CrmError, DatabaseUnavailable
 from crm_kernel.jobs import leases
 from crm_kernel.jobs.claiming import Claim, Lease, claim, sweep
 from crm_kernel.jobs.execution import Executor
@@ -35,6 +35,10 @@ _SWEEP_EVERY = dt.timedelta(seconds=15)
 _SCHEDULES_EVERY = dt.timedelta(seconds=5)
 #: Declarations and the users' time zones so often.
 _FOLLOW_EVERY = dt.timedelta(minutes=1)
+
+
+class BrokerUnavailable(CrmError):
+    """The broker of the configured engine does not take what is published; the work stays in the table."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,13 +123,15 @@ class Runner(Executor):
             return 0.0 if self.run_once() else self.poll_seconds
         except (DatabaseUnavailable, sa.exc.DBAPIError) as error:
             log.warning("worker %s waits for the database: %s", self.worker_name, " ".join(str(error).split()))
+        except BrokerUnavailable as error:
+            log.warning("worker %s waits for the broker: %s", self.worker_name, " ".join(str(error).split()))
         except Exception:
             log.exception("worker %s failed outside any job and goes on", self.worker_name)
         return None
 
     def _claim(self) -> list[Lease]:
         wanted = Claim(
-            worker=self.worker_name,
+            worker=self._claims_as(),
             modules=self._runtime.manager.names,
             limit=self.batch,
             lease=dt.timedelta(seconds=self.lease_seconds),
@@ -134,9 +140,9 @@ class Runner(Executor):
             late=self._long_names(),
         )
         try:
-            with self._unit() as uow:
+            with self.unit() as uow:
                 self._sweep(uow)
-                return claim(uow.session, wanted, uow.now)
+                return claim(uow.session, replace(wanted, limit=self._limit(uow)), uow.now)
         except sa.exc.IntegrityError:
             # Two workers took jobs of one partition in the same instant and the database let only one: look again.
             log.debug("worker %s lost a race for a partition", self.worker_name)
@@ -149,7 +155,7 @@ class Runner(Executor):
         follow = self._followed_at is None or abs(now - self._followed_at) >= _FOLLOW_EVERY
         self._scheduled_at, self._followed_at = now, now if follow else self._followed_at
         try:
-            with self._unit() as uow:
+            with self.unit() as uow:
                 if follow:
                     follow_declarations(uow)
                 fire_due(uow)
@@ -158,6 +164,12 @@ class Runner(Executor):
             raise
         except Exception:  # what is wrong with schedules must not keep jobs from being done
             log.exception("worker %s cannot keep the schedules and goes on", self.worker_name)
+
+    def _claims_as(self) -> str:
+        return self.worker_name
+
+    def _limit(self, _uow: UnitOfWork) -> int:
+        return self.batch
 
     def _sweep(self, uow: UnitOfWork) -> None:
         every = min(_SWEEP_EVERY, dt.timedelta(seconds=self.lease_seconds / 4))

@@ -27,6 +27,7 @@ COMES_WITH = {
     "werkzeug": "flask",
     "jinja2": "flask",
     "apispec": "flask-smorest",
+    "kombu": "celery",
     # What stands on the kernel and the command line uses the libraries of their interfaces.
     **dict.fromkeys(
         ["alembic", "click", "flask", "flask-babel", "marshmallow", "sqlalchemy", "uuid-utils"], "crm-kernel"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -97,12 +98,12 @@ def site(available_database: str, crm_test_databases: Any, kit: Any) -> Iterator
 
 @pytest.fixture
 def start_worker(site: Any, nursery: Any, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    """Start a worker process: ``start_worker("w1", lease_seconds=1)``; all are killed at the end."""
+    """Start a worker process: ``start_worker("w1", lease_seconds=1, engine="relay")``; all are killed at the end."""
     started = []
 
-    def start(name: str, lease_seconds: float = 60.0) -> Worker:
+    def start(name: str, lease_seconds: float = 60.0, **engine: str) -> Worker:
         worker = Worker(tmp_path / name)
-        wanted = {"url": site.url, "name": name, "lease_seconds": lease_seconds, "output": str(worker.output)}
+        wanted = {"url": site.url, "name": name, "lease_seconds": lease_seconds, "output": str(worker.output), **engine}
         nursery.write(json.dumps(wanted) + "\n")
         nursery.flush()
         started.append(worker)
@@ -117,3 +118,19 @@ def start_worker(site: Any, nursery: Any, tmp_path: Path) -> Iterator[Callable[.
 def until() -> Callable[..., Any]:
     """Wait until a condition is true: ``until(lambda: …)``."""
     return wait_for
+
+
+@pytest.fixture
+def broker_queue(kit: Any) -> Iterator[str]:
+    """A queue of this test's own on the broker; the test is skipped where none answers."""
+    kombu = pytest.importorskip("kombu")
+    name = f"crm-test-{uuid4().hex[:12]}"
+    with kombu.Connection(kit.BROKER_URL, connect_timeout=5) as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=5)
+        except (OSError, kombu.exceptions.KombuError) as error:
+            pytest.skip(f"no broker at CRM_TEST_BROKER_URL: {error}")
+        yield name
+        channel = connection.channel()
+        channel.queue_delete(name)
+        channel.exchange_delete(name)

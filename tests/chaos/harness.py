@@ -5,6 +5,7 @@ It is loaded by path from the conftest files, and imported by the worker scripts
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ EFFECTS = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("label", sa.String(80), nullable=False),
 )
+
+#: Where the tests of the Celery engine find a broker.
+BROKER_URL = os.environ.get("CRM_TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
-import time
 from collections import Counter
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
@@ -17,6 +18,9 @@ from crm_kernel.jobs import services
 
 pytestmark = pytest.mark.slow
 
+#: Jobs of a run; the full proof is CRM_TEST_JOBS=20000.
+SIZE = int(os.environ.get("CRM_TEST_JOBS", "1500"))
+CELERY_SIZE = int(os.environ.get("CRM_TEST_JOBS", "600"))
 #: Short, for what a killed worker held comes back only then; long enough for a loaded machine to do a job in it.
 LEASE_SECONDS = 2.0
 
@@ -27,40 +31,85 @@ def _done(site, kit):
         return not uow.session.scalar(sa.select(sa.select(kit.JobRow.id).where(waiting).exists()))
 
 
-def test_three_kills_among_fifteen_hundred_jobs_lose_none_and_repeat_none(site, kit, start_worker, until):
+@dataclass
+class Load:
+    """What a run is given to do, and the effects it must leave."""
+
+    expected: list[str] = field(default_factory=list)
+    customers: int = 100
+
+    def fill(self, site, kit, size):
+        """Store so many jobs, three fifths of them deliveries about customers, and remember their effects."""
+        deliveries, chunked = size * 3 // 5, size // 30
+        people = [uuid4() for _ in range(self.customers)]
+        with site.writing() as uow:
+            for number in range(size - deliveries - chunked):
+                services.enqueue(uow, "alpha.work", {"label": f"work-{number}"})
+                self.expected.append(f"work-{number}")
+            for number in range(chunked):
+                services.enqueue(uow, "alpha.count", {"label": f"count-{number}", "chunks": 3})
+                self.expected += [f"count-{number}-{step}" for step in range(3)]
+            for number in range(deliveries):
+                uow.record(kit.Happened(label=f"event-{number}", customer_id=people[number % self.customers]))
+                self.expected.append(f"event-{number}")
+
+    def check(self, site, seed):
+        """Nothing lost, nothing twice, and each customer's events in order."""
+        effects = site.effects()
+        twice = {label: times for label, times in Counter(effects).items() if times > 1}
+        assert twice == {}, f"seed {seed}"
+        assert sorted(effects) == sorted(self.expected), f"seed {seed}"
+        assert set(site.states()) == {"DONE"}, f"seed {seed}"
+        numbers = [int(label.removeprefix("event-")) for label in effects if label.startswith("event-")]
+        for customer in range(self.customers):
+            own = [number for number in numbers if number % self.customers == customer]
+            assert own == sorted(own), f"order of customer {customer}, seed {seed}"
+
+
+def _count(site, kit):
+    with site.reading() as uow:
+        return uow.session.scalar(sa.select(sa.func.count()).select_from(kit.EFFECTS))
+
+
+def _points(dice, size):
+    """Return after how many effects something is killed: three times, anywhere in the first three quarters."""
+    return sorted(dice.randrange(1, size * 3 // 4) for _ in range(3))
+
+
+def test_three_kills_lose_no_job_and_repeat_none(site, kit, start_worker, until):
     seed = random.randrange(10**6)
-    dice = random.Random(seed)
-    customers = [uuid4() for _ in range(100)]
-    expected = []
-    with site.writing() as uow:
-        for number in range(550):
-            services.enqueue(uow, "alpha.work", {"label": f"work-{number}"})
-            expected.append(f"work-{number}")
-        for number in range(50):
-            services.enqueue(uow, "alpha.count", {"label": f"count-{number}", "chunks": 3})
-            expected += [f"count-{number}-{step}" for step in range(3)]
-        for number in range(900):
-            uow.record(kit.Happened(label=f"event-{number}", customer_id=customers[number % 100]))
-            expected.append(f"event-{number}")
+    dice, load = random.Random(seed), Load()
+    load.fill(site, kit, SIZE)
 
     workers = [start_worker("w0", LEASE_SECONDS), start_worker("w1", LEASE_SECONDS)]
-    for kill in range(3):
-        victim = workers.pop(dice.randrange(2))
-        victim.says("started")
-        time.sleep(dice.uniform(0.1, 0.4))
-        victim.kill()
+    for kill, point in enumerate(_points(dice, SIZE)):
+        until(lambda point=point: _count(site, kit) >= point)
+        workers.pop(dice.randrange(2)).kill()
         workers.append(start_worker(f"w{kill + 2}", LEASE_SECONDS))
     until(lambda: _done(site, kit))
 
-    effects = site.effects()
-    twice = {label: times for label, times in Counter(effects).items() if times > 1}
-    assert twice == {}, f"seed {seed}"
-    assert sorted(effects) == sorted(expected), f"seed {seed}"
-    assert set(site.states()) == {"DONE"}, f"seed {seed}"
-    numbers = [int(label.removeprefix("event-")) for label in effects if label.startswith("event-")]
-    for customer in range(100):
-        own = [number for number in numbers if number % 100 == customer]
-        assert own == sorted(own), f"order of customer {customer}, seed {seed}"
+    load.check(site, seed)
+
+
+def test_three_kills_of_relay_and_celery_worker_lose_no_job_and_repeat_none(
+    site, kit, start_worker, until, broker_queue
+):
+    seed = random.randrange(10**6)
+    dice, load = random.Random(seed), Load()
+    load.fill(site, kit, CELERY_SIZE)
+
+    def start(engine, number):
+        return start_worker(f"{engine}{number}", LEASE_SECONDS, engine=engine, queue=broker_queue)
+
+    relay, tasks = start("relay", 0), start("tasks", 0)
+    for number, point in enumerate(_points(dice, CELERY_SIZE), start=1):
+        until(lambda point=point: _count(site, kit) >= point)
+        relay.kill()
+        tasks.kill()
+        relay, tasks = start("relay", number), start("tasks", number)
+    until(lambda: _done(site, kit))
+
+    load.check(site, seed)
 
 
 def test_a_frozen_worker_that_wakes_after_its_lease_changes_nothing(site, start_worker, until):
