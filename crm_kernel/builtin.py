@@ -10,6 +10,7 @@ from flask import Blueprint
 from crm_kernel import contributions as c
 from crm_kernel.access import record as access
 from crm_kernel.access.actor import Actor
+from crm_kernel.access.audit_chain.sealing import seal_jobs
 from crm_kernel.access.panels import panels as access_panels
 from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
@@ -67,7 +68,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:
         """Return the kernel's own jobs."""
-        return [*housekeeping_jobs(), *duplicate_jobs()]
+        return [*housekeeping_jobs(), *duplicate_jobs(), *seal_jobs()]
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

@@ -157,6 +157,8 @@ class Rate(_Scaled):
 Key = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 #: A JSON object or array.
 Json = sa.JSON().with_variant(JSONB(), "postgresql")
+#: A JSON value or SQL NULL; never the JSON literal ``null``.
+NullableJson = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 TYPES: dict[Any, Any] = {
     int: Key,
@@ -179,11 +181,13 @@ class Model(DeclarativeBase):
 
 
 class RecordMixin:
-    """What every record type's table has: key, public ``uid``, optimistic ``version`` and its two times."""
+    """What every record type's table has: key, public ``uid``, optimistic ``version``, custom fields and its two times."""
 
     id: Mapped[int] = mapped_column(primary_key=True, sort_order=-20)
     uid: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid7, sort_order=-19)
     version: Mapped[int] = mapped_column(sa.Integer, default=1, server_default="1", sort_order=-18)
+    #: Values of custom fields by name, as ``records.custom_fields`` stores them; None for none.
+    custom: Mapped[dict[str, Any] | None] = mapped_column(NullableJson, sort_order=89)
     created_at: Mapped[dt.datetime] = mapped_column(default=utcnow, sort_order=90)
     updated_at: Mapped[dt.datetime] = mapped_column(default=utcnow, onupdate=utcnow, sort_order=91)
 

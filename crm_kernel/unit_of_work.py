@@ -56,6 +56,8 @@ class UnitOfWork:
     touched: set[Any] = field(default_factory=set)
     #: What the session changed so far, by record: the audit rows of this commit (crm_kernel.access.audit).
     audited: dict[Any, Any] = field(default_factory=dict)
+    #: Version of the custom fields it works with; None until somebody asks (crm_kernel.records.custom_fields.current).
+    custom_fields: str | None = None
     _after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def record(self, event: Event) -> None:

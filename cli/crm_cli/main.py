@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),
     "events": ("crm_cli.events:events", "List events, retry deliveries"),
     "jobs": ("crm_cli.jobs:jobs", "List background jobs, retry dead ones"),
+    "audit": ("crm_cli.audit:audit", "Seal and verify the audit log"),
     "doctor": ("crm_cli.doctor:doctor", "Check the instance and say what to mend"),
     "openapi": ("crm_cli.openapi:openapi", "Print the OpenAPI description of the API"),
     "demo": ("crm_cli.demo:demo", "Fill the instance with a demo company"),

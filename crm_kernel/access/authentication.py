@@ -22,6 +22,7 @@ from crm_kernel.access.grants import ReachCache, generation_column
 from crm_kernel.access.models import ApiToken, AppUser
 from crm_kernel.access.secrets import digest_of, prefix_of
 from crm_kernel.errors import Unauthenticated
+from crm_kernel.records.custom_fields.current import version_column, version_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
@@ -45,11 +46,14 @@ _USER = (
     AppUser.session_epoch,
 )
 # Made once: building them anew costs more than running them.
-_BY_SESSION = sa.select(*_USER, generation_column).where(AppUser.fs_uniquifier == sa.bindparam("uniquifier"))
+_BY_SESSION = sa.select(*_USER, generation_column, version_column).where(
+    AppUser.fs_uniquifier == sa.bindparam("uniquifier")
+)
 _BY_PREFIX = (
     sa.select(
         *_USER,
         generation_column,
+        version_column,
         ApiToken.id.label("token_id"),
         ApiToken.digest,
         ApiToken.scopes,
@@ -130,6 +134,7 @@ def _actor(
     uow: UnitOfWork, row: Row[Any], kind: str, *, token_id: int | None = None, scopes: Sequence[str] | None = None
 ) -> Actor:
     reach = access_state().reaches.get(uow.session, row.access_generation, row.id)
+    uow.custom_fields = version_of(row.custom_fields_version)
     return Actor(
         kind=kind,
         name=row.name,

@@ -11,12 +11,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from crm_kernel.access.actor import Scope
-from crm_kernel.database import Model, RecordMixin, utcnow
+from crm_kernel.database import Model, NullableJson, RecordMixin, utcnow
 
 if TYPE_CHECKING:
     # Flask-Security annotates plain attributes, which mapped ones cannot redefine for a type checker.
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 else:
     from flask_security import UserMixin, WebAuthnMixin
-
-#: A JSON value or SQL NULL; never the JSON literal ``null``.
-NullableJson = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 #: ``info`` of a column whose value must never appear in the audit log.
 SECRET = {"audit": "secret"}
@@ -120,6 +116,22 @@ class RolePermission(RecordMixin, Model):
     reach: Mapped[str] = column_property(sa.case({s.value: s.name.lower() for s in Scope}, value=scope))
 
     __table_args__ = (sa.UniqueConstraint("role_id", "permission"),)
+
+
+class FieldRule(Model):
+    """What a role's holders may not do with one field of a record type; no rule leaves the field to the grants."""
+
+    __tablename__ = "field_rule"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    role_id: Mapped[int] = mapped_column(sa.ForeignKey("role.id", ondelete="CASCADE"))
+    record_type: Mapped[str] = mapped_column(sa.String(80))
+    #: As a filter names it: ``amount``, ``cf_tier``, ``bank.risk`` for an extension's.
+    field: Mapped[str] = mapped_column(sa.String(120))
+    #: ``hidden``, or ``read``: seen and never written.
+    access: Mapped[str] = mapped_column(sa.String(10))
+
+    __table_args__ = (sa.UniqueConstraint("role_id", "record_type", "field"),)
 
 
 class ApiToken(RecordMixin, Model):

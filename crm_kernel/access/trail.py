@@ -137,11 +137,25 @@ def _values(rule: Watched, state: InstanceState[Any], action: str) -> tuple[dict
         path = _path(rule, state, name)
         current = state.dict.get(name)
         old = history.deleted[0] if history.deleted else (current if action == DELETED else None)
+        if name == "custom" and rule.is_record:
+            _add_custom(rule, old, None if action == DELETED else current, before, after)
+            continue
         if action == DELETED or (action == UPDATED and history.deleted):
             before[path] = old
         if action == UPDATED or (action == CREATED and current is not None):
             after[path] = current
     return masked(rule.record_type.name, before), masked(rule.record_type.name, after)
+
+
+def _add_custom(rule: Watched, old: Any, new: Any, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Add the custom fields that differ, each under its own name."""
+    from crm_kernel.records.custom_fields.values import as_values
+
+    changed = {name for name in {**(old or {}), **(new or {})} if (old or {}).get(name) != (new or {}).get(name)}
+    if changed:
+        was, now = as_values(rule.record_type, old or {}), as_values(rule.record_type, new or {})
+        before |= {name: was[name] for name in sorted(changed) if name in was}
+        after |= {name: now.get(name) for name in sorted(changed) if name in now or new is not None}
 
 
 def _path(rule: Watched, state: InstanceState[Any], name: str) -> str:

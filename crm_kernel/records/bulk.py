@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -27,8 +26,10 @@ from crm_kernel.access.models import AuditLog
 from crm_kernel.access.policy import authorize, visible
 from crm_kernel.errors import Forbidden, InvalidInput
 from crm_kernel.records import bulk_rows
+from crm_kernel.records.bulk_singly import create_singly, update_singly
+from crm_kernel.records.custom_fields.values import apart, write_values
 from crm_kernel.records.events import RecordsBulkChanged
-from crm_kernel.records.identities import born_as, rename
+from crm_kernel.records.identities import rename
 from crm_kernel.records.models import SearchEntry
 from crm_kernel.records.ownership import with_owners
 from crm_kernel.records.plan import TypePlan, plan_of
@@ -73,9 +74,12 @@ def create_many(
     _ask_plugins(uow, record_type, [(None, row) for row in owned])
     with unique_conflicts():
         if record_type.services.create and not record_type.services.create_many:
-            return _create_singly(uow, plan, owned, extensions, uids)
+            return create_singly(uow, plan, owned, extensions, uids)
         write = record_type.services.create_many
-        keys = list(write(uow, owned) if write else bulk_rows.insert_records(uow, record_type, owned))
+        split = [apart(row) for row in owned]
+        own = [row for row, _custom in split]
+        keys = list(write(uow, own) if write else bulk_rows.insert_records(uow, record_type, own))
+        write_values(uow, plan, {key: custom for key, (_own, custom) in zip(keys, split, strict=True)})
         rename(uow, record_type.model, {key: uid for key, uid in zip(keys, uids, strict=False) if uid is not None})
         bulk_rows.insert_sides(uow, plan, dict(zip(keys, extensions, strict=False)))
     stored = uids_of(uow, record_type, keys)
@@ -120,10 +124,10 @@ def update_many(
     singly = record_type.services.update is not None and record_type.services.update_many is None
     with unique_conflicts():
         if singly:
-            _update_singly(uow, record_type, changes)
+            update_singly(uow, plan, changes)
             bulk_rows.write_sides(uow, plan, sides)
         else:
-            _update_together(uow, record_type, changes, before)
+            _update_together(uow, plan, changes, before)
             bulk_rows.upsert_sides(uow, plan, sides)
             uow.session.expire_all()
     after = bulk_rows.current_values(uow, plan, keys, names, _side_names(sides))
@@ -154,52 +158,16 @@ def uids_of(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> di
     return found
 
 
-def _create_singly(
-    uow: UnitOfWork,
-    plan: TypePlan,
-    rows: Sequence[dict[str, Any]],
-    extensions: Sequence[Sides],
-    uids: Sequence[UUID | None],
-) -> list[int]:
-    """Call the type's single service: it tells, and the session audits and indexes."""
-    create: Any = plan.record_type.services.create
-    records, errors = [], dict[str, list[str]]()
-    for number, (row, uid) in enumerate(zip_longest(rows, uids)):
-        try:
-            with born_as(uow, plan.record_type.model, uid):
-                records.append(create(uow, row))
-        except InvalidInput as error:
-            errors |= {f"{number}.{path}": messages for path, messages in error.errors.items()}
-    if errors:
-        raise InvalidInput(errors)
-    uow.session.flush()
-    keys = [record.id for record in records]
-    bulk_rows.write_sides(uow, plan, dict(zip(keys, extensions, strict=False)))
-    return keys
-
-
-def _update_together(
-    uow: UnitOfWork, record_type: RecordType, changes: Mapping[int, Row], before: Mapping[int, Row]
-) -> None:
+def _update_together(uow: UnitOfWork, plan: TypePlan, changes: Mapping[int, Row], before: Mapping[int, Row]) -> None:
+    record_type = plan.record_type
+    split = {key: apart(row) for key, row in changes.items()}
+    own = {key: row for key, (row, _custom) in split.items() if row}
     if record_type.services.update_many:
-        record_type.services.update_many(uow, {key: dict(row) for key, row in changes.items() if row})
-        return
-    differing = {key: {n: v for n, v in row.items() if before[key][n] != v} for key, row in changes.items()}
-    bulk_rows.update_records(uow, record_type, {key: row for key, row in differing.items() if row})
-
-
-def _update_singly(uow: UnitOfWork, record_type: RecordType, changes: Mapping[int, Row]) -> None:
-    """Call the type's single service: it tells, and the session audits and indexes."""
-    update: Any = record_type.services.update
-    errors: dict[str, list[str]] = {}
-    for place, (key, values) in enumerate(changes.items()):
-        try:
-            update(uow, uow.session.get_one(record_type.model, key), dict(values))
-        except InvalidInput as error:
-            errors |= {f"{place}.{path}": messages for path, messages in error.errors.items()}
-    if errors:
-        raise InvalidInput(errors)
-    uow.session.flush()
+        record_type.services.update_many(uow, own)
+    else:
+        differing = {key: {n: v for n, v in row.items() if before[key][n] != v} for key, row in own.items()}
+        bulk_rows.update_records(uow, record_type, {key: row for key, row in differing.items() if row})
+    write_values(uow, plan, {key: custom for key, (_own, custom) in split.items()})
 
 
 def _lock(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> dict[int, Any]:
@@ -253,8 +221,9 @@ def _finish(
     if not changed:
         return
     differences = {key: bulk_rows.difference(before[key], after[key]) for key in changed}
+    beside = ("extensions.", "cf_")
     only_sides = [
-        key for key, (_old, new) in differences.items() if all(path.startswith("extensions.") for path in new)
+        key for key, (old, new) in differences.items() if all(path.startswith(beside) for path in {**old, **new})
     ]
     bulk_rows.touch(uow, record_type, only_sides)
     # What the type's service wrote through the session is audited and indexed with the commit.

@@ -62,7 +62,7 @@ class Money(fields.Decimal):
         kwargs.setdefault("as_string", True)
         checks = kwargs.pop("validate", [])
         checks = [checks] if not isinstance(checks, list) else checks
-        super().__init__(validate=[_four_decimals, *checks], **kwargs)
+        super().__init__(validate=[four_decimals, *checks], **kwargs)
         self.currency = currency
 
 
@@ -116,7 +116,12 @@ class Collection(fields.List[Any]):
         self.model, self.key, self.order_by = model, key, order_by
 
 
-def _four_decimals(value: Decimal) -> None:
+def four_decimals(value: Decimal) -> None:
+    """Check that a number is one that the database keeps exactly.
+
+    Raises:
+        ValidationError: infinite, too large, or with more than four decimals.
+    """
     if not value.is_finite():
         raise ValidationError(_("Not a finite number."))
     if abs(value) > MAX_AMOUNT:

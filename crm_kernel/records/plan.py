@@ -1,4 +1,4 @@
-"""What a record type's schema means in SQL: one plan per field, made once per application.
+"""What a record type's schema means in SQL: one plan per field, made once per application and version of custom fields.
 
 List pages, API, filters, sorting, import and export all read these plans instead of looking into schemas themselves.
 """
@@ -37,6 +37,7 @@ class Kind(StrEnum):
     DATETIME = "datetime"
     BOOLEAN = "boolean"
     CHOICE = "choice"
+    MULTICHOICE = "multichoice"
     REFERENCE = "reference"
     COLLECTION = "collection"
     JSON = "json"
@@ -50,7 +51,8 @@ class FieldPlan:
     field: ma.Field[Any]
     kind: Kind
     label: Any
-    #: Attribute of the model, or of the 1:1 side table; None for collections and fields that are not stored.
+    #: Attribute of the model, or of the 1:1 side table; a typed expression for a custom field; None for collections and
+    #: fields that are not stored.
     column: InstrumentedAttribute[Any] | None
     #: The side table's model, if the column is on one.
     side: type[Any] | None = None
@@ -113,7 +115,21 @@ def record_type(name: str) -> RecordType:
 
 
 def plan_of(wanted: RecordType) -> TypePlan:
-    """Return the plan of a record type with the extensions that are active in the current application."""
+    """Return the plan of a record type with the active extensions and the custom fields there are now."""
+    from crm_kernel.records.custom_fields.current import held
+    from crm_kernel.records.custom_fields.planning import with_custom
+
+    now = held()
+    declared = now.fields.get(wanted.name)
+    if not declared:
+        return _declared_plan(wanted)
+    found = now.made.get(wanted.name)
+    if found is None:
+        found = now.made[wanted.name] = with_custom(_declared_plan(wanted), declared)
+    return cast(TypePlan, found)
+
+
+def _declared_plan(wanted: RecordType) -> TypePlan:
     plans: dict[str, TypePlan] = current_app.extensions.setdefault("crm_record_plans", {})
     found = plans.get(wanted.name)
     if found is None:

@@ -18,6 +18,7 @@ from flask import current_app
 from sqlalchemy.sql.util import ClauseAdapter
 
 from crm_kernel.access.policy import sees_all, visible
+from crm_kernel.records.custom_fields.current import held
 from crm_kernel.records.known_text import KnownText
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of, title_column
 
@@ -66,7 +67,7 @@ class PartsReader:
 
 
 def projection_of(actor: Actor, plan: TypePlan, names: Sequence[str]) -> Projection:
-    """Return the projection of some plain fields; made once per application, type, fields and visibility of targets.
+    """Return the projection of some plain fields; made once per version of custom fields, type, fields and visibility.
 
     The first column of every row is the key, for loading extensions and collections.
     """
@@ -99,10 +100,10 @@ def _cached(key: Any, viewer: Actor | None, make: Callable[[], Any]) -> Any:
     """Keep what is the same for everybody who sees all targets; what depends on the viewer is made each time."""
     if viewer is not None:
         return make()
-    cache: dict[Any, Any] = current_app.extensions.setdefault("crm_projections", {})
-    if key not in cache:
-        cache[key] = make()
-    return cache[key]
+    cache = held().made
+    if ("projection", key) not in cache:
+        cache["projection", key] = make()
+    return cache["projection", key]
 
 
 def _all_visible(actor: Actor, fields: Mapping[str, FieldPlan], names: Iterable[str]) -> bool:
@@ -233,7 +234,8 @@ def _at(index: int) -> Getter:
 
 def core(attribute: Any) -> Any:
     """Return a mapped attribute as the plain column or expression under it, without the ORM's marks."""
-    return attribute.__clause_element__()._deannotate()
+    make = getattr(attribute, "__clause_element__", None)
+    return make()._deannotate() if make is not None else attribute
 
 
 def table_of(model: type[Any]) -> sa.Table:

@@ -52,8 +52,9 @@ def matching(actor: Actor, record_type: RecordType, text: str) -> sa.ColumnEleme
 
 
 def _searched(actor: Actor, record_type: RecordType) -> Searched:
-    hidden = hidden_from(actor, plan_of(record_type))
-    return Searched.TITLES if hidden.intersection(record_type.search) else Searched.ALL
+    plan = plan_of(record_type)
+    hidden = hidden_from(actor, plan)
+    return Searched.TITLES if hidden.intersection(plan.record_type.search) else Searched.ALL
 
 
 def words_match(text: str, searched: Searched = Searched.ALL) -> sa.ColumnElement[bool]:
@@ -76,7 +77,7 @@ def words_match(text: str, searched: Searched = Searched.ALL) -> sa.ColumnElemen
 
 def entry_of(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the folded words of one record, given its search fields' values (text, or lists of parts' values)."""
-    title, *rest = (" ".join(tokens(_text(values.get(name)))) for name in record_type.search)
+    title, *rest = (" ".join(tokens(_text(values.get(name)))) for name in plan_of(record_type).record_type.search)
     return {"title": title, "body": " ".join(filter(None, rest))}
 
 
@@ -161,6 +162,7 @@ def store_entries(uow: UnitOfWork, record_type: RecordType, rows: Mapping[int, M
 
 def _current_words(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> dict[int, dict[str, str]]:
     plan = plan_of(record_type)
+    record_type = plan.record_type
     plain = [name for name in record_type.search if plan.fields[name].kind is not Kind.COLLECTION]
     statement = sa.select(record_type.model.id, *(plan.fields[name].column for name in plain))
     for side in {side for name in plain if (side := plan.fields[name].side) is not None}:

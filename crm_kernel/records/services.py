@@ -16,6 +16,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput, NotFound, PreconditionRequired, StaleVersion
+from crm_kernel.records.custom_fields.values import apart, born_with, forget_references, set_values
 from crm_kernel.records.ownership import with_owners
 from crm_kernel.records.payloads import load, load_with, resolve_references
 from crm_kernel.records.plan import plan_of
@@ -41,9 +42,11 @@ def create_record(uow: UnitOfWork, record_type: RecordType, payload: Mapping[str
     resolve_references(uow, plan.fields, data)
     _default_owner(uow, record_type, data)
     _ask_plugins(uow, record_type, None, data)
+    own, custom = apart(data)
     with unique_conflicts():
         create = record_type.services.create
-        record = create(uow, data) if create else generic_create(uow, record_type, data)
+        with born_with(uow, plan, custom):
+            record = create(uow, own) if create else generic_create(uow, record_type, own)
         uow.session.flush()
         write_extensions(uow, plan, record.id, extensions)
     return record
@@ -69,12 +72,14 @@ def update_record(
     resolve_references(uow, plan.fields, changes)
     _ask_plugins(uow, record_type, record, changes)
     already = set(uow.touched)
+    own, custom = apart(changes)
     with unique_conflicts():
         update = record_type.services.update
+        set_values(plan, record, custom)
         if update:
-            update(uow, record, changes)
+            update(uow, record, own)
         else:
-            generic_update(uow, record_type, record, changes)
+            generic_update(uow, record_type, record, own)
         uow.session.flush()
         write_extensions(uow, plan, record.id, extensions)
         if uow.touched - already - {record} and record not in uow.touched - already:
@@ -94,6 +99,7 @@ def delete_record(uow: UnitOfWork, record_type: RecordType, uid: UUID, *, versio
     record = record_of(uow, record_type, uid)
     authorize(uow.actor, record_type.permission("delete"), record)
     check_version(record, version)
+    forget_references(uow, record_type, [record.id])
     try:
         if record_type.services.delete:
             record_type.services.delete(uow, record)

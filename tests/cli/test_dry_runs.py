@@ -35,6 +35,8 @@ CALLS = {
     "db upgrade": [],
     "db reindex": [],
     "db revision": ["epsilon", "--message", "Add a thing"],
+    "audit verify": [],
+    "audit head": [],
     "users create": ["carl@example.com", "--role", "reader"],
     "users deactivate": ["bob@example.com"],
     "users activate": ["ivy@example.com"],

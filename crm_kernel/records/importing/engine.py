@@ -25,6 +25,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import CrmError, InvalidInput
+from crm_kernel.records.custom_fields.current import learn_fields
 from crm_kernel.records.importing.chunks import Outcome, SourceRun
 from crm_kernel.records.importing.drafting import Drafter
 from crm_kernel.records.importing.lookups import Lookups
@@ -82,6 +83,7 @@ def import_folder(
         NotFound: a record type is of a module that is not loaded.
         Forbidden: the actor may not create or update records of a type.
     """
+    learn_fields(actor)
     lookups = Lookups()
     runs = [_prepared(spec, folder, lookups) for spec in mapping.sources]
     present = [run for run in runs if run is not None]

@@ -38,7 +38,8 @@ def _is_blank(field: FieldPlan, value: Any) -> bool:
 
 
 def _column_default(field: FieldPlan) -> Any:
-    if field.column is None:
+    columns = getattr(getattr(field.column, "property", None), "columns", None)
+    if not columns:  # nothing stored, or a custom field
         return None
-    default = field.column.property.columns[0].default
+    default = columns[0].default
     return default.arg if default is not None and default.is_scalar else None

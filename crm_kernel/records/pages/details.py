@@ -43,11 +43,12 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
     plan, endpoint = plan_of(record_type), record_type.endpoint
     may_update = "update" in record_type.verbs and allowed(uow.actor, record_type.permission("update"), record)
     may_delete = "delete" in record_type.verbs and allowed(uow.actor, record_type.permission("delete"), record)
-    shown = {name for section in record_type.form for name in section.fields}
+    sections = plan.record_type.form
+    shown = {name for section in sections for name in section.fields}
     rest = [name for name in plan.plain() if name not in shown and name != record_type.title]
-    groups = [
-        {"title": section.title, "facts": facts_of(plan, item, section.fields)} for section in record_type.form
-    ] + [{"title": _("Record"), "facts": facts_of(plan, item, rest)}]
+    groups = [{"title": section.title, "facts": facts_of(plan, item, section.fields)} for section in sections] + [
+        {"title": _("Record"), "facts": facts_of(plan, item, rest)}
+    ]
     own = record_type.detail_context(uow, record) if record_type.detail_context else {}
     return {
         **page_context(uow, record_type),

@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
-from zoneinfo import ZoneInfo
 
-from babel.numbers import NumberFormatError, parse_decimal
 from flask import current_app, url_for
-from flask_babel import get_locale, get_timezone
+from flask_babel import get_timezone
 from flask_babel import gettext as _
 from marshmallow import Schema, missing
 
 from crm_kernel.records import fields
+from crm_kernel.records.custom_fields.kinds import MultiChoice
 from crm_kernel.records.pages.defaults import default_of
+from crm_kernel.records.pages.submitted import submitted
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of
 
 if TYPE_CHECKING:
@@ -150,6 +150,9 @@ def _control(
         control["choices"] = [{"value": key, "label": label} for key, label in choices.items()]
         if not field.field.required:
             control["choices"].insert(0, {"value": "", "label": "–"})
+    elif field.kind is Kind.MULTICHOICE:
+        choices = cast(MultiChoice, field.field).choices
+        control["choices"] = [{"value": key, "label": label} for key, label in choices.items()]
     elif options := field.field.metadata.get("options"):
         control |= {"choices": _options(options(), value), "required": not field.field.allow_none}
     elif field.kind is Kind.MONEY:
@@ -253,45 +256,11 @@ def _payload(
         if prefix + name not in form:
             continue  # a section that does not concern this record is not sent: what it holds stays
         # A check box sends an empty value before its own, so that "off" differs from "not on this form".
-        found[name] = _submitted(field, form.getlist(prefix + name)[-1])
+        found[name] = submitted(field, form.getlist(prefix + name))
         if field.kind is Kind.MONEY:
             currency = cast(fields.Money, field.field).currency
             found[currency] = form.get(prefix + currency) or missing
     return {name: value for name, value in found.items() if value is not missing}
-
-
-def _submitted(field: FieldPlan, text: str | None) -> Any:
-    if field.kind is Kind.BOOLEAN:
-        return bool(text)
-    text = (text or "").strip()
-    if text == "":
-        if field.field.allow_none or field.field.required:
-            return None
-        return "" if field.kind in (Kind.TEXT, Kind.EMAIL, Kind.URL) else missing
-    if field.kind in (Kind.NUMBER, Kind.MONEY):
-        return _number(text)
-    if field.kind is Kind.DATETIME:
-        return _aware(text)
-    return text
-
-
-def _number(text: str) -> str:
-    compact = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "")
-    if re.fullmatch(r"-?\d+(\.\d+)?", compact):
-        return compact
-    try:
-        return str(parse_decimal(compact, locale=get_locale(), strict=True))
-    except NumberFormatError:
-        return text  # the schema names what is wrong with it
-
-
-def _aware(text: str) -> str:
-    try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    zone = get_timezone() or ZoneInfo("UTC")
-    return (found if found.tzinfo else found.replace(tzinfo=cast(dt.tzinfo, zone))).isoformat()
 
 
 def _parts(field: FieldPlan, form: MultiDict[str, str], prefix: str) -> list[dict[str, Any]]:
@@ -304,7 +273,7 @@ def _parts(field: FieldPlan, form: MultiDict[str, str], prefix: str) -> list[dic
             rows.setdefault(int(match["index"]), {})[match["field"]] = values[-1]
     parts = []
     for _index, row in sorted(rows.items()):
-        part = {name: _submitted(plan, row.get(name)) for name, plan in plans.items()}
+        part = {name: submitted(plan, [row[name]] if name in row else []) for name, plan in plans.items()}
         if row.get("id"):
             part["id"] = row["id"]
         typed = [n for n, p in plans.items() if p.kind not in (Kind.CHOICE, Kind.BOOLEAN) and part[n]]

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.records import fields
+from crm_kernel.records.custom_fields.kinds import MultiChoice
 from crm_kernel.records.pages.saying import SAID
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of
 from crm_kernel.records.record_type import RecordType
@@ -24,6 +25,7 @@ _CELL_KINDS: Mapping[Kind, str] = {
     Kind.JSON: "text",
     Kind.URL: "text",
     Kind.CHOICE: "text",
+    Kind.MULTICHOICE: "text",
 }
 
 
@@ -45,6 +47,8 @@ def text_of(field: FieldPlan, value: Any, item: Mapping[str, Any]) -> str:
         return money_text(value, item.get(cast(fields.Money, field.field).currency))
     if field.kind is Kind.CHOICE:
         return str(cast(fields.Choice, field.field).label_of(value))
+    if field.kind is Kind.MULTICHOICE:
+        return ", ".join(str(cast(MultiChoice, field.field).choices.get(part, part)) for part in value)
     shown_as = field.field.metadata.get("show_as", "")
     if shown_as == "base_money":
         return money_text(value, runtime_of(current_app).config.base_currency)

@@ -20,6 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 
 from crm_kernel._internal.modules import SettingRow
 from crm_kernel.access.actor import SYSTEM
+from crm_kernel.access.audit_chain.models import AuditHead, AuditSeal
 from crm_kernel.access.authentication import authenticate
 from crm_kernel.access.models import AppUser, AuditLog, AuditPayload, Role, RolePermission
 from crm_kernel.access.panels import panels
@@ -150,7 +151,7 @@ def access_apps(crm_test_databases) -> Iterator[Callable[[str], Flask]]:
     from crm_kernel.records.models import SearchEntry
 
     built: dict[str, Flask] = {}
-    kernel = (SettingRow, StoredEvent, JobRow, SearchEntry)
+    kernel = (SettingRow, StoredEvent, JobRow, SearchEntry, AuditSeal, AuditHead)
     names = {model.__tablename__ for model in kernel}
     names |= {"team", "app_user", "role", "user_role", "role_permission", "api_token", "webauthn"}
     names |= {"audit_log", "audit_payload"}
@@ -205,8 +206,8 @@ def _built_in() -> list[tuple[sa.Table, list[dict[str, Any]]]]:
 def _emptied() -> list[sa.Table]:
     from crm_kernel.database import metadata
 
-    names = "audit_payload audit_log search_entry job event setting api_token webauthn user_role role_permission role app_user"
-    return [metadata.tables[name] for name in (*names.split(), "team")]
+    names = "audit_head audit_seal audit_payload audit_log search_entry job event setting api_token webauthn user_role"
+    return [metadata.tables[name] for name in (*names.split(), "role_permission", "role", "app_user", "team")]
 
 
 @pytest.fixture

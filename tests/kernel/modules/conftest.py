@@ -74,6 +74,7 @@ def upgrade():
         sa.Column("customer_id", database.Key, sa.ForeignKey("customer.id", ondelete="CASCADE"), nullable=False),
         sa.Column("note", sa.String(80), nullable=False),
         sa.Column("price", database.Amount(), nullable=False),
+        sa.Column("custom", database.Json),
         sa.Column("created_at", database.UTCDateTime(), nullable=False),
         sa.Column("updated_at", database.UTCDateTime(), nullable=False),
     )

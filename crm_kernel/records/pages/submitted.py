@@ -1,0 +1,56 @@
+"""Reads what people typed into a form: numbers in their language, times in their time zone, boxes that are not ticked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from babel.numbers import NumberFormatError, parse_decimal
+from flask_babel import get_locale, get_timezone
+from marshmallow import missing
+
+from crm_kernel.records.plan import FieldPlan, Kind
+
+
+def submitted(field: FieldPlan, texts: Sequence[str]) -> Any:
+    """Return what a form sent for a field as the payload of its schema; ``missing`` for nothing to say.
+
+    Args:
+        texts: all values sent under the field's name; the last one counts, of a multiple choice each.
+    """
+    if field.kind is Kind.MULTICHOICE:
+        return [text for text in texts if text] or None
+    text = texts[-1].strip() if texts else ""
+    if field.kind is Kind.BOOLEAN:
+        return bool(text)
+    if text == "":
+        if field.field.allow_none or field.field.required:
+            return None
+        return "" if field.kind in (Kind.TEXT, Kind.EMAIL, Kind.URL) else missing
+    if field.kind in (Kind.NUMBER, Kind.MONEY):
+        return _number(text)
+    if field.kind is Kind.DATETIME:
+        return _aware(text)
+    return text
+
+
+def _number(text: str) -> str:
+    compact = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "")
+    if re.fullmatch(r"-?\d+(\.\d+)?", compact):
+        return compact
+    try:
+        return str(parse_decimal(compact, locale=get_locale(), strict=True))
+    except NumberFormatError:
+        return text  # the schema names what is wrong with it
+
+
+def _aware(text: str) -> str:
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    zone = get_timezone() or ZoneInfo("UTC")
+    return (found if found.tzinfo else found.replace(tzinfo=cast(dt.tzinfo, zone))).isoformat()
