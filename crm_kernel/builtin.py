@@ -22,6 +22,7 @@ from crm_kernel.events import Event
 from crm_kernel.jobs.housekeeping import housekeeping_jobs
 from crm_kernel.plugin import Plugin, hookimpl
 from crm_kernel.records import events as record_events
+from crm_kernel.records.custom_fields import record as custom_fields
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.sales import events as sales_events
 from crm_kernel.sales import record as sales
@@ -43,6 +44,7 @@ class KernelPlugin(Plugin):
             *touchpoints.record_types(),
             *sales.record_types(),
             *access.record_types(),
+            *custom_fields.record_types(),
         ]
 
     @hookimpl

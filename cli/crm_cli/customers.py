@@ -1,13 +1,25 @@
-"""``crm customers``: find the same customer twice."""
+"""``crm customers``: the same customer twice, in files and in the instance."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import click
 
-from crm_cli.common import echo_table, json_option, message
+from crm_cli.common import (
+    Instance,
+    dry_run_option,
+    echo_json,
+    echo_records,
+    echo_table,
+    instance_options,
+    json_option,
+    message,
+    progress,
+)
 
 
 @click.group("customers")
@@ -70,6 +82,78 @@ def match(
         ((pair.a, pair.b, f"{pair.probability:.4f}", ", ".join(pair.reasons)) for pair in found),
     )
     message(f"{len(found)} pairs.")
+
+
+@customers.group("duplicates")
+def duplicates() -> None:
+    """Look for customers that are there twice, and decide about pairs."""
+
+
+@duplicates.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Pairs at most.")
+@json_option
+@instance_options
+def list_duplicates(instance: Instance, limit: int, as_json: bool) -> None:
+    """List the pairs that wait for a decision, the likeliest first."""
+    from crm_kernel.customers.duplicates.queries import open_candidates
+
+    with instance.reading() as uow:
+        pairs, _following = open_candidates(uow, limit=limit)
+        rows = [
+            {
+                "id": pair.id,
+                "a": pair.first.uid,
+                "b": pair.second.uid,
+                "a_name": pair.first.display_name,
+                "b_name": pair.second.display_name,
+                "probability": round(pair.score, 6),
+                "reasons": list(pair.reasons),
+            }
+            for pair in pairs
+        ]
+    echo_records(as_json, ("id", "a_name", "b_name", "probability", "a", "b"), rows)
+
+
+@duplicates.command("scan")
+@dry_run_option
+@json_option
+@instance_options
+def scan(instance: Instance, dry_run: bool, as_json: bool) -> None:
+    """Look at the customers that changed since the last scan, as the job kernel.scan_duplicates does every night."""
+    from crm_kernel.customers.duplicates.scanning import scan as next_chunk
+
+    point: dict[str, Any] | None = {}
+    looked = 0
+    with progress("Customers") as advance:
+        while point is not None:
+            with instance.writing(dry_run=dry_run) as uow:
+                while (point := next_chunk(uow, {"checkpoint": point})) is not None:
+                    advance(point["progress"]["done"] - looked)
+                    looked = point["progress"]["done"]
+                    if not dry_run:  # every chunk is committed; a rehearsal is taken back as a whole
+                        break
+    if as_json:
+        echo_json({"customers": looked // 2})
+    elif not dry_run:
+        message(f"{looked // 2} customers looked at. See: crm customers duplicates list")
+
+
+@duplicates.command("dismiss")
+@click.argument("pair", type=click.UUID, metavar="PAIR")
+@dry_run_option
+@json_option
+@instance_options
+def dismiss(instance: Instance, pair: UUID, dry_run: bool, as_json: bool) -> None:
+    """Say that the two customers of a pair are two: it is never proposed again. PAIR is the id that list prints."""
+    from crm_kernel.customers.duplicates.services import dismiss_duplicate
+
+    with instance.writing(dry_run=dry_run) as uow:
+        decided = dismiss_duplicate(uow, pair)
+        record = {"id": decided.uid, "state": decided.state}
+    if as_json:
+        echo_json(record)
+    elif not dry_run:
+        message(f"The pair {pair} is {record['state']}.")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -52,6 +52,7 @@ def _customer() -> RecordType:
         nav_order=10,
         detail_template="customers/detail.html",
         detail_context=page_context,
+        similar="duplicates.check_form",
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.audit import record_access
 from crm_kernel.access.policy import authorize
 from crm_kernel.records.confidential import refuse_hidden, shown_to
+from crm_kernel.records.custom_fields.current import learn_fields
 from crm_kernel.records.importing.spreadsheets import neutralised
 from crm_kernel.records.importing.targets import discriminator, part_fields
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
@@ -101,6 +102,7 @@ def begin_export(
         InvalidInput: an argument is unknown or does not fit.
     """
     authorize(actor, record_type.permission("export"))
+    learn_fields(actor)
     given = [(name, value) for name, value in arguments if name not in ("cursor", "limit", "count", "view")]
     plan = plan_of(record_type)
     query = parse_query(record_type, given, default_fields=exported_fields(plan), actor=actor)

@@ -152,6 +152,9 @@ class RecordType:
     #: Template of its detail page, and what that template gets beside the generic context.
     detail_template: str = "records/detail.html"
     detail_context: Callable[[UnitOfWork, Any], Mapping[str, Any]] | None = None
+    #: Endpoint that is posted what the form of a new record holds so far, and answers with a fragment about records that
+    #: may be the same; the form shows it and goes on.
+    similar: str | None = None
 
     @property
     def plugin(self) -> str:

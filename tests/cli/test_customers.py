@@ -79,3 +79,22 @@ def test_a_column_and_a_type_can_be_told(crm, tmp_path):
     assert (unclear.exit_code, unknown.exit_code) == (2, 2)
     assert "--column" in unclear.stderr
     assert told.stdout.splitlines()[1].split("\t")[1:5] == ["phone", "01 23 45 67 89", "True", "+33123456789"]
+
+
+def test_an_instance_is_scanned_and_its_pairs_are_listed_and_dismissed(crm, instance, monkeypatch):
+    monkeypatch.chdir(instance.folder)
+    header = "kind,given_name,family_name,birth_date\n"
+    rows = "person,Ada,Lovelace,1985-12-10\nperson,Adda,Lovelace,1985-12-10\nperson,Grace,Hopper,1996-12-09\n"
+    (instance.folder / "people.csv").write_text(header + rows, encoding="utf-8")
+    assert crm("import", "people.csv", "--record", "customer", "--yes").exit_code == 0
+
+    scanned = crm("customers", "duplicates", "scan", "--json")
+    (pair,) = json.loads(crm("customers", "duplicates", "list", "--json").stdout)
+    dismissed = crm("customers", "duplicates", "dismiss", pair["id"])
+
+    assert json.loads(scanned.stdout) == {"customers": 3}
+    assert {pair["a_name"], pair["b_name"]} == {"Ada Lovelace", "Adda Lovelace"}
+    assert "birth_date:same" in pair["reasons"]
+    assert dismissed.exit_code == 0
+    assert json.loads(crm("customers", "duplicates", "list", "--json").stdout) == []
+    assert crm("customers", "duplicates", "dismiss", "01990000-0000-7000-8000-000000000009").exit_code == 3

@@ -44,6 +44,11 @@ CALLS = {
     "users token": ["bob@example.com", "--name", "script"],
     "users assign": ["bob@example.com", "manager"],
     "teams create": ["North"],
+    "fields add": ["customer", "color", "--kind", "text"],
+    "fields change": ["customer", "tier", "--listed"],
+    "fields archive": ["customer", "tier"],
+    "fields restore": ["customer", "old"],
+    "fields remove": ["customer", "old", "--yes"],
     "import": ["people.csv", "--record", "customer"],
     "events retry": ["--all"],
     "events replay": [EVENT, "--subscriber", "alpha.greet"],
@@ -192,6 +197,9 @@ def _fill(place: Place) -> None:
     crm("users", "create", "bob@example.com", "--role", "reader")
     crm("users", "create", "ivy@example.com", "--role", "reader")
     crm("users", "deactivate", "ivy@example.com")
+    crm("fields", "add", "customer", "tier", "--kind", "text")
+    crm("fields", "add", "customer", "old", "--kind", "text")
+    crm("fields", "archive", "customer", "old")
     migrations.upgrade(config, ["alpha", "gamma"])
     lifecycle.purge(config, "alpha", Path("alpha-export"))
     migrations.upgrade(config, ["alpha"])

@@ -11,7 +11,7 @@ import pytest
 READING = {
     "modules explain", "modules info", "modules list", "modules plan",
     "db check", "db status",
-    "users list", "users roles", "teams list",
+    "users list", "users roles", "teams list", "fields list",
     "events catalogue", "events dead", "events list", "events show",
     "jobs backlog", "jobs dead", "jobs list",
     "doctor", "demo show", "config show", "sfa report",

@@ -76,6 +76,9 @@ def _fill(connection: sa.Connection, folder: Path, table: sa.Table) -> int:
             f"crm modules disable {module} · crm modules purge {module} (exports them) · crm modules enable {module}"
         )
     count = 0
+    for column in table.columns:
+        if isinstance(column.type, sa.JSON):  # as reflected it would write the JSON literal null for a missing value
+            column.type.none_as_null = True
     for batch in rows_of(folder / f"{table.name}.jsonl", table):
         connection.execute(sa.insert(table), batch)
         count += len(batch)

@@ -165,7 +165,7 @@ def _offered(uow: UnitOfWork, field: FieldPlan) -> bool:
 
 def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pinned: bool) -> dict[str, Any]:
     operators = [op for op in OPERATORS[field.kind] if op != "in" or field.kind is Kind.CHOICE]
-    if field.kind in (Kind.CHOICE, Kind.BOOLEAN, Kind.REFERENCE):
+    if field.kind in (Kind.CHOICE, Kind.MULTICHOICE, Kind.BOOLEAN, Kind.REFERENCE):
         operators = ["eq"]
     found: dict[str, Any] = {
         "name": name,
@@ -176,7 +176,8 @@ def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pin
         "operator": active.operator if active else None,
         "value": _typed_again(active.value) if active else None,
     }
-    if field.kind is Kind.CHOICE:
+    if field.kind in (Kind.CHOICE, Kind.MULTICHOICE):
+        found["kind"] = "choice"
         found["choices"] = [
             {"value": k, "label": label} for k, label in cast(fields.Choice, field.field).choices.items()
         ]
