@@ -78,7 +78,7 @@ def import_(
     mode = Mode.DRY_RUN if dry_run else Mode.ATOMIC if atomic else Mode.CHUNKS
     with instance.app().app_context():
         mapping = _mapping(path, mapping_name, record_type)
-        actor = _actor(email)
+        actor = acting(email)
         if not dry_run:
             confirm(f"Import {path} into {instance.config().database_url}?", assume_yes=assume_yes)
         with _error_file(errors) as report:
@@ -96,6 +96,7 @@ def import_(
     metavar="FIELD=VALUE",
     help="As in a list's address: status=open, amount__gte=100.",
 )
+@click.option("--where", metavar="JSON", help="A filter tree of what this lists: crm records fields TYPE")
 @click.option("--fields", metavar="A,B", help="Fields to export (default: all).")
 @click.option("--sort", metavar="FIELD", help="Order; -field for descending.")
 @click.option(
@@ -110,6 +111,7 @@ def export(
     instance: Instance,
     record_type: str,
     filters: tuple[str, ...],
+    where: str | None,
     fields: str | None,
     sort: str | None,
     form: str | None,
@@ -124,10 +126,10 @@ def export(
     from crm_kernel.records.exporting import begin_export
 
     arguments = [_pair(text) for text in filters]
-    arguments += [(name, value) for name, value in (("fields", fields), ("sort", sort)) if value]
+    arguments += [(name, value) for name, value in (("filter", where), ("fields", fields), ("sort", sort)) if value]
     chosen = form or ("jsonl" if output and output.suffix in (".jsonl", ".ndjson") else "csv")
     with instance.app().app_context():
-        found = begin_export(_actor(email), plan.record_type(record_type), arguments, channel="cli")
+        found = begin_export(acting(email), plan.record_type(record_type), arguments, channel="cli")
         texts = found.csv() if chosen == "csv" else found.jsonl()
         _write(texts, output)
     message(f"{found.records} records of {record_type} exported{f' to {output}' if output else ''}.")
@@ -160,7 +162,8 @@ def _suggested(instance: Instance, path: Path, record_type: str | None) -> str:
         return suggested_mapping(path, record_type)
 
 
-def _actor(email: str | None) -> Actor:
+def acting(email: str | None) -> Actor:
+    """Return the user of this address as the one who acts, or the system without an address; opens its own reading."""
     from crm_kernel.access.actor import SYSTEM, Actor
     from crm_kernel.access.grants import read_reach
     from crm_kernel.access.services import user_by_email

@@ -1,6 +1,7 @@
 """The REST API of every record type: list, create, read, change, delete and named actions, with their OpenAPI.
 
 ``GET /api/customers?status=active&sort=-created_at&limit=50&cursor=…&fields=display_name`` ·
+``GET /api/customers?filter={"has": "sale.customer"}`` with the names of ``GET /api/customers/catalogue`` ·
 ``PATCH /api/customers/{id}`` with ``If-Match`` · ``POST /api/sfa/opportunities/{id}/win``.
 """
 
@@ -18,6 +19,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records import openapi
+from crm_kernel.records.catalogue import catalogue_of, described
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.projection import json_ready
 from crm_kernel.records.reading import count_of, page_of, parse_fields, parse_query, read_one, sees
@@ -37,6 +39,7 @@ def register_api(api: Api, record_type: RecordType) -> None:
     )
     listing, single = _listing(blueprint, record_type), _single(blueprint, record_type)
     blueprint.add_url_rule("", "list", listing, tags=[record_type.path])
+    blueprint.add_url_rule("/catalogue", "catalogue", _catalogue(blueprint, record_type), tags=[record_type.path])
     blueprint.add_url_rule("/<uuid:uid>", "one", single, tags=[record_type.path])
     for action in record_type.actions:
         blueprint.add_url_rule(
@@ -121,6 +124,17 @@ def _listing(blueprint: Blueprint, record_type: RecordType) -> type[MethodView]:
                 return _representation(record_type, create_record(current_uow(), record_type, body_of_request()), 201)
 
     return Listing
+
+
+def _catalogue(blueprint: Blueprint, record_type: RecordType) -> type[MethodView]:
+    class Fields(MethodView):
+        crm_permission = {"default": record_type.permission("read")}
+
+        @blueprint.doc(**openapi.catalogue_operation(record_type))
+        def get(self) -> Response:
+            return json_response(described(catalogue_of(plan_of(record_type), current_uow().actor)))
+
+    return Fields
 
 
 def _single(blueprint: Blueprint, record_type: RecordType) -> type[MethodView]:

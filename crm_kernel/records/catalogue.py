@@ -6,6 +6,7 @@ not read is not in it, so that nothing can be guessed by filtering.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +20,7 @@ from marshmallow import fields as ma
 from crm_kernel.access.policy import sees_all
 from crm_kernel.records import fields
 from crm_kernel.records.confidential import hidden_from
-from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, record_types, side_key
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, record_types
 from crm_kernel.records.projection import part_plans
 
 if TYPE_CHECKING:
@@ -148,15 +149,19 @@ class Catalogue:
         return _entry(name, found) if found is not None and _comparable(found) else None
 
     def fields(self) -> list[Entry]:
-        """Return all fields, in the order of the schema, the extensions' after the type's own."""
+        """Return all fields: the id, the others in the order of the schema, the extensions' after the type's own."""
         if self.plan is None:
             names = list(self.parts)
         else:
-            names = [*self.plan.fields, *(f"{e.name}.{n}" for e in self.plan.extensions for n in self._stored(e.name))]
+            names = [
+                "id",
+                *self.plan.fields,
+                *(f"{e.name}.{n}" for e in self.plan.extensions for n in self._stored(e.name)),
+            ]
         return [entry for name in names if (entry := self.field(name)) is not None]
 
     def relation(self, name: str) -> Relation | None:
-        """Return a relation by name (``sale.customer``, ``contact_points``, ``event:sale_recorded``), or None."""
+        """Return a relation by name (``sale.customer``, ``contact_points``, ``event:kernel.sale_recorded``), or None."""
         if self.plan is None:
             return None
         if name.startswith(EVENT):
@@ -224,7 +229,8 @@ class Catalogue:
         rows = Catalogue(StoredEvent, self.actor, None, _event_fields())
         for event in runtime_of(current_app).registry.all("events"):
             said = str(event.name)
-            if name in (None, said) and self._hears(said, own):
+            about_customers = event.customer_field in {field.name for field in dataclasses.fields(event)}
+            if about_customers and name in (None, said) and self._hears(said, own):
                 label, given = _("Event: %(name)s", name=said), StoredEvent.name == said
                 yield Relation(f"{EVENT}{said}", label, rows, StoredEvent.customer_uid, own.model.uid, None, given)
 
@@ -232,7 +238,7 @@ class Catalogue:
         """Say whether the actor sees every record of the type an event's name begins with: it tells of all of them."""
         if self.actor is None:
             return True
-        about = [t for t in record_types().values() if event.startswith(f"{t.name}_")]
+        about = [t for t in record_types().values() if event.removeprefix("kernel.").startswith(f"{t.name}_")]
         return all(sees_all(self.actor, t) for t in (*about, customers))
 
 
@@ -269,8 +275,8 @@ def _described_entry(entry: Entry) -> dict[str, Any]:
         "operators": list(entry.operators),
         "nullable": entry.nullable or entry.side is not None,
     }
-    if isinstance(field, fields.Choice):
-        found["choices"] = [{"value": value, "label": str(label)} for value, label in field.choices.items()]
+    if choices := getattr(field, "choices", None):
+        found["choices"] = [{"value": value, "label": str(label)} for value, label in choices.items()]
     if isinstance(field, fields.Reference):
         found["record_type"] = field.to
     if entry.currency:
@@ -307,8 +313,3 @@ def _event_fields() -> dict[str, FieldPlan]:
         ),
         "channel": FieldPlan("channel", ma.String(), Kind.TEXT, _l("Channel"), cast(Any, StoredEvent.channel)),
     }
-
-
-def key_of(side: type[Any]) -> InstrumentedAttribute[Any]:
-    """Return the attribute of a 1:1 table that points at its record."""
-    return side_key(side)

@@ -15,7 +15,7 @@ from marshmallow import fields as ma
 from crm_kernel.records import fields
 from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.filters import filterable
-from crm_kernel.records.openapi_answers import ProblemSchema, changing_answers, reading_answers
+from crm_kernel.records.openapi_answers import CatalogueSchema, ProblemSchema, changing_answers, reading_answers
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
 from crm_kernel.records.record_type import Action, RecordType
@@ -125,6 +125,7 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
         _query("limit", f"Rows per page, {DEFAULT_LIMIT} if not given.", type="integer", minimum=1, maximum=MAX_LIMIT),
         _query("cursor", "next_cursor of the page before."),
         _query("fields", "Comma-separated fields to return."),
+        _query("filter", "A tree of conditions as JSON over the names of the catalogue; its errors name the place."),
         _query("count", "true to count the rows of the whole list.", enum=["true"]),
         *_filter_parameters(plan),
     ]
@@ -138,6 +139,14 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
         name=f"{_pascal(record_type)}Page",
     )
     return {"summary": f"List {record_type.slug}", "parameters": parameters, "responses": reading_answers(page, 422)}
+
+
+def catalogue_operation(record_type: RecordType) -> dict[str, Any]:
+    """Return the description of the catalogue."""
+    return {
+        "summary": f"List what {record_type.slug} can be filtered by",
+        "responses": reading_answers(CatalogueSchema),
+    }
 
 
 def read_operation(record_type: RecordType) -> dict[str, Any]:

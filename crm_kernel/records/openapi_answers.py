@@ -20,6 +20,45 @@ class ProblemSchema(Schema):
     errors = ma.Dict(keys=ma.String(), values=ma.List(ma.String()))
 
 
+class CatalogueChoiceSchema(Schema):
+    """One value of a choice."""
+
+    value = ma.String(required=True)
+    label = ma.String(required=True)
+
+
+class CatalogueFieldSchema(Schema):
+    """One field that a filter may compare."""
+
+    name = ma.String(required=True)
+    label = ma.String(required=True)
+    kind = ma.String(required=True)
+    operators = ma.List(ma.String(), required=True)
+    nullable = ma.Boolean(required=True)
+    choices = ma.List(ma.Nested(CatalogueChoiceSchema))
+    record_type = ma.String()
+    currency = ma.String()
+
+
+class CatalogueRelationSchema(Schema):
+    """One relation that a filter may count or sum."""
+
+    name = ma.String(required=True)
+    label = ma.String(required=True)
+    record_type = ma.String(required=True, allow_none=True)
+    dates = ma.List(ma.String(), required=True)
+    usual_date = ma.String(required=True, allow_none=True)
+    sums = ma.List(ma.String(), required=True)
+    fields_ = ma.List(ma.Nested(CatalogueFieldSchema), required=True, data_key="fields")
+
+
+class CatalogueSchema(Schema):
+    """What the records of a type can be filtered by, as the one who asks may use it."""
+
+    fields_ = ma.List(ma.Nested(CatalogueFieldSchema), required=True, data_key="fields")
+    relations = ma.List(ma.Nested(CatalogueRelationSchema), required=True)
+
+
 #: Status → what it says in the document.
 PROBLEMS = {
     400: "A browser's session is used without its CSRF token",

@@ -17,12 +17,12 @@ import sqlalchemy as sa
 from sqlalchemy.sql.util import ClauseAdapter
 
 from crm_kernel.access.policy import sees_all, visible
-from crm_kernel.records.catalogue import Catalogue, Entry, Relation, catalogue_of, key_of
+from crm_kernel.records.catalogue import Catalogue, Entry, Relation, catalogue_of
 from crm_kernel.records.filter_tree import values
 from crm_kernel.records.filter_tree.checking import dated, named_entry, named_relation
 from crm_kernel.records.filter_tree.nodes import And, Comparison, Has, Node, Not, Or, Total
 from crm_kernel.records.filter_tree.periods import Clock, Range
-from crm_kernel.records.plan import Kind, TypePlan, target_of
+from crm_kernel.records.plan import Kind, TypePlan, side_key, target_of
 from crm_kernel.records.projection import table_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class _Compiler:
         """Return a comparison of a 1:1 table's column: a record without a row there has no value."""
         inner = _Frame(frame.catalogue, table_of(cast(type[Any], entry.side)), ())
         test = self._test(entry, inner.sql(entry.column), operator, node, path)
-        key = inner.sql(key_of(cast(type[Any], entry.side)))
+        key = inner.sql(side_key(cast(type[Any], entry.side)))
         rows = sa.select(sa.literal(1)).where(key == frame.source.c.id, test).correlate(frame.source)
         return sa.not_(sa.exists(rows)) if negated else sa.exists(rows)
 
