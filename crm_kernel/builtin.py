@@ -16,6 +16,7 @@ from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
 from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
+from crm_kernel.customers.duplicates import views as duplicate_views
 from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
 from crm_kernel.demo import demo_data
 from crm_kernel.events import Event
@@ -55,7 +56,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_blueprints(self) -> Sequence[Blueprint]:
         """Return the kernel's own pages that no record type gives."""
-        return [customer_views.blueprint]
+        return [customer_views.blueprint, duplicate_views.blueprint]
 
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:
