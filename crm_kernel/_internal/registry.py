@@ -154,14 +154,13 @@ class Registry:
     def _refuse_inconsistent(self, plugin: str, staged: Mapping[str, list[Any]]) -> None:
         for record_type in staged.get("record_types", []):
             check_record_type(plugin, record_type)
-        hosts = {**self.records["record_types"], **{r.name: r for r in staged.get("record_types", [])}}
         for job in staged.get("jobs", []):
             _refuse_bad_schedule(plugin, job)
+        hosts = {**self.records["record_types"], **{r.name: r for r in staged.get("record_types", [])}}
         for extension in staged.get("extensions", []):
             check_extension(plugin, extension, hosts)
 
 
-def gather(manager: PluginManager, plugin: str) -> c.Contributions:
 def _refuse_bad_schedule(plugin: str, job: c.Job) -> None:
     if job.schedule is None:
         return
@@ -173,6 +172,7 @@ def _refuse_bad_schedule(plugin: str, job: c.Job) -> None:
         raise RegistrationError(plugin, f"job {job.name}", found=job.schedule, expected=str(error)) from error
 
 
+def gather(manager: PluginManager, plugin: str) -> c.Contributions:
     """Ask one plugin all its ``crm_register_*`` hooks.
 
     Raises:
