@@ -103,13 +103,13 @@ class Subscriber:
     handler: Callable[[UnitOfWork, Any], None]
     max_attempts: int = 10
     requires: tuple[str, ...] = ()
+    queue: str = "default"
+    #: Lower numbers run first within a module's queue.
+    priority: int = 0
 
 
 class JobKind(StrEnum):
     """How the runner wraps a job in transactions."""
-    queue: str = "default"
-    #: Lower numbers run first within a module's queue.
-    priority: int = 0
 
     #: One unit of work around the handler.
     TRANSACTIONAL = "transactional"
@@ -134,15 +134,15 @@ class Job:
     kind: JobKind = JobKind.TRANSACTIONAL
     max_attempts: int = 10
     requires: tuple[str, ...] = ()
-
-
-class Health(StrEnum):
-    """The verdict of a health check, best first."""
     queue: str = "default"
     #: Lower numbers run first within a module's queue.
     priority: int = 0
     schedule: str | None = None
     timezone: str = "site"
+
+
+class Health(StrEnum):
+    """The verdict of a health check, best first."""
 
     OK = "ok"
     WARNING = "warning"
