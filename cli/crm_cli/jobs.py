@@ -9,11 +9,14 @@ import click
 from crm_cli.common import (
     Instance,
     dry_run_option,
+    echo_json,
     echo_records,
+    echo_table,
     instance_options,
     json_option,
     message,
 )
+from crm_cli.job_queues import queue, queues, run, schedule, schedules
 
 if TYPE_CHECKING:
     from crm_kernel.jobs.models import JobRow
@@ -23,18 +26,23 @@ _JOB_IDS = click.argument("job_ids", metavar="JOB…", nargs=-1, type=int)
 _MODULE = click.option("--module", help="Only those of this module.")
 _NAME = click.option("--name", help="Only those of this job or subscriber.")
 _LIMIT = click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
-_COLUMNS = ("id", "module", "name", "state", "run_at", "attempts", "failures", "error")
+_COLUMNS = ("id", "module", "name", "queue", "state", "run_at", "attempts", "failures", "error")
 
 
 @click.group("jobs")
 def jobs() -> None:
-    """List background jobs and deliveries of events, retry or cancel them."""
+    """List background jobs and deliveries of events, retry or cancel them; queues and schedules."""
+
+
+for _command in (queue, queues, run, schedule, schedules):
+    jobs.add_command(_command)
 
 
 @jobs.command("list")
 @click.option("--state", "states", multiple=True, type=click.Choice(_STATES), help="Only these; repeat for several.")
 @_MODULE
 @_NAME
+@click.option("--queue", "queue_name", help="Only those of this queue.")
 @click.option("--before", type=int, metavar="JOB", help="Only older ones: the last id of the page before.")
 @_LIMIT
 @json_option
@@ -44,6 +52,7 @@ def list_jobs(
     states: tuple[str, ...],
     module: str | None,
     name: str | None,
+    queue_name: str | None,
     before: int | None,
     limit: int,
     as_json: bool,
@@ -53,10 +62,26 @@ def list_jobs(
     from crm_kernel.jobs.models import JobState
 
     chosen = [JobState[state.upper()] for state in states] or None
-    wanted = queries.JobFilter(states=chosen, module=module, name=name, before=before)
+    wanted = queries.JobFilter(states=chosen, module=module, name=name, queue=queue_name, before=before)
     with instance.reading() as uow:
         rows = [described(job) for job in queries.jobs(uow, wanted, limit=limit)]
     show(rows, as_json)
+
+
+@jobs.command("show")
+@click.argument("job_id", metavar="JOB", type=int)
+@json_option
+@instance_options
+def show_one(instance: Instance, job_id: int, as_json: bool) -> None:
+    """Show one job with its payload, its progress and its whole error."""
+    from crm_kernel.jobs import queries
+
+    with instance.reading() as uow:
+        row = described(queries.job(uow, job_id))
+    if as_json:
+        echo_json(row)
+    else:
+        echo_table(("field", "value"), row.items())
 
 
 @jobs.command("dead")
@@ -148,6 +173,9 @@ def described(job: JobRow) -> dict[str, Any]:
         "module": job.module,
         "name": job.name,
         "state": state_name(job.state),
+        "queue": job.queue,
+        "priority": job.priority,
+        "progress": job.progress,
         "delivery": job.event_id is not None,
         "run_at": job.run_at,
         "attempts": job.attempts,

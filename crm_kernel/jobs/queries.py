@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from crm_kernel.errors import NotFound
-from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.jobs.models import JobRow, JobSchedule, JobState
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: States in which a job still waits for something.
 PENDING = (JobState.READY, JobState.LEASED)
+#: States whose jobs a partial index of their own holds: few among millions that are done.
+_INDEXED = (JobState.READY, JobState.LEASED, JobState.DEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class JobFilter:
     states: Collection[JobState] | None = None
     module: str | None = None
     name: str | None = None
+    queue: str | None = None
     #: Only jobs with an id below this one: the last id of the page before.
     before: int | None = None
 
@@ -87,13 +90,23 @@ def backlogs(uow: UnitOfWork) -> list[Backlog]:
     return [Backlog(module=m, waiting=w, dead=d, oldest_due=o) for m, w, d, o in rows]
 
 
+def schedules(uow: UnitOfWork) -> Sequence[JobSchedule]:
+    """Return the schedules, those that rest last, else the next first; one query."""
+    return uow.session.scalars(sa.select(JobSchedule).order_by(JobSchedule.paused, JobSchedule.next_at)).all()
+
+
 def _matching(query: sa.Select[JobRow], wanted: JobFilter) -> sa.Select[JobRow]:
-    if wanted.states is not None:
+    if wanted.states is not None and set(wanted.states) <= set(_INDEXED):
+        # Each spelled as a partial index spells it.
+        query = query.where(sa.or_(*(JobRow.state == sa.literal_column(str(int(state))) for state in wanted.states)))
+    elif wanted.states is not None:
         query = query.where(JobRow.state.in_(sorted(wanted.states)))
     if wanted.module is not None:
         query = query.where(JobRow.module == wanted.module)
     if wanted.name is not None:
         query = query.where(JobRow.name == wanted.name)
+    if wanted.queue is not None:
+        query = query.where(JobRow.queue == wanted.queue)
     if wanted.before is not None:
         query = query.where(JobRow.id < wanted.before)
     return query

@@ -22,6 +22,9 @@ from click.testing import CliRunner
 from crm_kernel.testing.sites import write_distribution
 
 EVENT = "01990000-0000-7000-8000-000000000001"
+PAIR = "01990000-0000-7000-8000-000000000002"
+SCHEDULE = "01990000-0000-7000-8000-00000000000a"
+RESTING = "01990000-0000-7000-8000-00000000000b"
 READY_JOB = 7
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
 CALLS = {
@@ -56,6 +59,12 @@ CALLS = {
     "jobs cancel": [str(READY_JOB)],
     "demo load": ["--today", "2026-06-01"],
 }
+    "jobs queue": ["mail", "--per-minute", "60"],
+    "jobs run": ["kernel.housekeeping"],
+    "jobs schedule add": ["kernel.housekeeping", "0 5 * * *"],
+    "jobs schedule pause": [SCHEDULE],
+    "jobs schedule resume": [RESTING],
+    "jobs schedule remove": [SCHEDULE],
 PLUGIN = """
 from crm_kernel.contributions import Subscriber
 from crm_kernel.customers.events import CustomerCreated
@@ -223,6 +232,11 @@ def _store_rows(database: Path) -> None:
             ({READY_JOB}, 'alpha', 'alpha.other', NULL, '{{}}', {at}, 0, 0, {at});
     """)
     connection.close()
+        INSERT INTO job_schedule (uid, name, module, job, payload, cron, zone, paused, next_at, created_at) VALUES
+            (X'{SCHEDULE.replace("-", "")}', 'one', 'kernel', 'kernel.housekeeping', '{{}}', '0 5 * * *', 'UTC', 0, {at}, {at}),
+            (X'{RESTING.replace("-", "")}', 'two', 'kernel', 'kernel.housekeeping', '{{}}', '0 6 * * *', 'UTC', 1, {at}, {at});
+        INSERT INTO duplicate_candidate (uid, first_id, second_id, score, levels, state, found_at)
+            SELECT X'{PAIR.replace("-", "")}', min(id), max(id), 0.9, '[]', 'open', {at} FROM customer;
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ READING = {
     "db check", "db status",
     "users list", "users roles", "teams list", "fields list",
     "events catalogue", "events dead", "events list", "events show",
-    "jobs backlog", "jobs dead", "jobs list",
+    "jobs backlog", "jobs dead", "jobs list", "jobs queues", "jobs schedules", "jobs show",
     "doctor", "demo show", "config show", "sfa report",
     "customers match", "identifiers check",
 }  # fmt: skip

@@ -171,3 +171,15 @@ def test_queues_are_shown_with_what_stands_in_them(site, alpha):
     assert (shown["default"].due, shown["default"].later) == (0, 1)
     assert shown["bulk"].paused
     assert shown["mail"].oldest_due == site.clock()
+
+
+def test_a_chunked_job_shows_how_far_it_is(site, kit):
+    def chunk(uow, payload):
+        at = payload.get("checkpoint", {"at": 0})["at"]
+        return {"at": at + 1, "progress": {"done": at + 1, "total": 3, "text": "rows"}} if at < 3 else None
+
+    site.load(alpha=kit.Pieces(jobs=[c.Job(name="alpha.long", handler=chunk, kind=c.JobKind.CHUNKED)]))
+    site.call(services.enqueue, "alpha.long", {})
+    site.runner().drain()
+
+    assert site.jobs()[0].progress == {"done": 3, "total": 3, "text": "rows"}
