@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from crm_kernel.app import create_app
     from crm_kernel.config import Config, load_config
     from crm_kernel.contributions import (
+        ContactRule,
         DashboardTile,
         DemoData,
         Health,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
         Setting,
         Subscriber,
     )
+    from crm_kernel.customers.consent.gate import ContactVerdict, contactable, may_contact
+    from crm_kernel.customers.consent.ledger import Evidence, Spoken, record_consent
+    from crm_kernel.customers.consent.rules import refusal
+    from crm_kernel.customers.consent.suppression import suppress
     from crm_kernel.customers.models import Customer
     from crm_kernel.customers.services import create_customer, update_customer
     from crm_kernel.database import Amount, OwnedMixin, Rate, RecordMixin, utcnow
@@ -76,6 +81,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "app": ("create_app",),
     "config": ("Config", "load_config"),
     "contributions": (
+        "ContactRule",
         "DashboardTile",
         "DemoData",
         "Health",
@@ -91,6 +97,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Setting",
         "Subscriber",
     ),
+    "customers.consent.gate": ("ContactVerdict", "contactable", "may_contact"),
+    "customers.consent.ledger": ("Evidence", "Spoken", "record_consent"),
+    "customers.consent.rules": ("refusal",),
+    "customers.consent.suppression": ("suppress",),
     "customers.models": ("Customer",),
     "customers.services": ("create_customer", "update_customer"),
     "database": ("Amount", "OwnedMixin", "Rate", "RecordMixin", "utcnow"),
@@ -177,6 +187,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "ImportMapping",
     "DemoData",
     "InProgress",
+    "ContactRule",
     # transactions, facts and work
     "UnitOfWork",
     "reading",
@@ -189,6 +200,14 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "Customer",
     "create_customer",
     "update_customer",
+    "may_contact",
+    "ContactVerdict",
+    "contactable",
+    "refusal",
+    "record_consent",
+    "Spoken",
+    "Evidence",
+    "suppress",
     "Interaction",
     "record_interaction",
     "Product",

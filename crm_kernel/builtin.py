@@ -16,6 +16,7 @@ from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
 from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
+from crm_kernel.customers.consent import rules as contact_rules
 from crm_kernel.customers.duplicates import views as duplicate_views
 from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
 from crm_kernel.demo import demo_data
@@ -67,6 +68,11 @@ class KernelPlugin(Plugin):
     def crm_register_dashboard_tiles(self) -> Sequence[c.DashboardTile]:
         """Return the kernel's own cards on the start page."""
         return tiles()
+
+    @hookimpl
+    def crm_register_contact_rules(self) -> Sequence[c.ContactRule]:
+        """Return the kernel's reasons not to contact customers."""
+        return contact_rules.contact_rules()
 
     @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:

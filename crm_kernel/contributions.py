@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    import sqlalchemy as sa
+
     from crm_kernel.access.actor import Actor
     from crm_kernel.events import Event
     from crm_kernel.unit_of_work import UnitOfWork
@@ -174,6 +178,24 @@ class ImportMapping:
     name: str
     label: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactRule:
+    """A reason not to contact customers, as SQL: one rule serves the check of one customer and the gate of a campaign.
+
+    ``refusals(channel, purpose, at)`` returns the refused customers as a select of ``customer_id``, ``reason`` (a word
+    of the plugin's) and ``next_eligible_at`` (aware, or NULL); ``crm_kernel.refusal`` builds its columns. It is called
+    without a unit of work and must not query. A rule that raises stops the contact: nobody is contacted without it.
+    """
+
+    name: str
+    #: Why, in words, where the select's own word is none of the kernel's.
+    reason: str
+    refusals: Callable[[str, str, dt.datetime], sa.Select[Any]]
+    #: The first rule that refuses gives the verdict's reason; the kernel's own are 10 to 50.
+    order: int = 60
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,18 @@ def crm_register_demo_data() -> Sequence[c.DemoData]:  # type: ignore[empty-body
 
 
 @hookspec
+def crm_register_contact_rules() -> Sequence[c.ContactRule]:  # type: ignore[empty-body]
+    """Return reasons not to contact customers, asked by ``may_contact`` and by ``contactable`` alike.
+
+    Example::
+
+        @hookimpl
+        def crm_register_contact_rules(self):
+            return [ContactRule(name="bank.fraud", reason="Under investigation", refusals=rules.under_investigation)]
+    """
+
+
+@hookspec
 def crm_authorize(actor: Actor, permission: str, subject: Any) -> bool | None:
     """Say whether the actor may use the permission on the subject (None: on the type as a whole).
 

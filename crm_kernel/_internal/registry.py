@@ -50,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "jobs": Kind("crm_register_jobs", c.Job),
     "health_checks": Kind("crm_register_health_checks", c.HealthCheck),
     "import_mappings": Kind("crm_register_import_mappings", c.ImportMapping, prefixed=False),
+    "contact_rules": Kind("crm_register_contact_rules", c.ContactRule),
     "demo_data": Kind("crm_register_demo_data", c.DemoData),
 }
 

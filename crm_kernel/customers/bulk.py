@@ -22,6 +22,7 @@ from crm_kernel.customers.claims import (
     refuse_known_references,
     refuse_taken_identifiers,
 )
+from crm_kernel.customers.consent.suppression import match_points_of
 from crm_kernel.customers.drafting import PART_MODELS, Draft, Stored, draft_changes, draft_new
 from crm_kernel.customers.effects import Effects, effects_of, new_part
 from crm_kernel.customers.evidence import history_of
@@ -64,6 +65,7 @@ def create_customers(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
         insert_rows(uow.session, _table(model), own)
     for name, model in PART_MODELS.items():
         insert_rows(uow.session, _table(model), _new_parts(uow, name, pairs))
+    match_points_of(uow, keys)
     return keys
 
 
@@ -120,6 +122,7 @@ def _write(uow: UnitOfWork, changed: Sequence[tuple[Stored, Effects]]) -> None:
         insert_rows(uow.session, _table(ContactPointEvent), evidence)
         for event in (event for _key, effects in parts for event in effects.events):
             uow.record(event)
+    match_points_of(uow, [old.customer.id for old, effects in changed if effects.parts.get("contact_points")])
 
 
 def _load_all(uow: UnitOfWork, changes: Mapping[int, Mapping[str, Any]]) -> dict[int, Stored]:

@@ -62,4 +62,37 @@ class ContactPointStateChanged(Event):
     after: str
 
 
-EVENTS = (CustomerCreated, CustomerUpdated, CustomerDeleted, ContactPointStateChanged)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentGiven(Event):
+    """A customer agreed to be contacted over a channel for a purpose."""
+
+    name: ClassVar[str] = "kernel.consent_given"
+
+    customer_id: UUID
+    consent_id: UUID
+    channel: str
+    #: The purpose's code.
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentWithdrawn(Event):
+    """A customer withdrew a consent, objected, or said no when asked."""
+
+    name: ClassVar[str] = "kernel.consent_withdrawn"
+
+    customer_id: UUID
+    consent_id: UUID
+    channel: str
+    #: The purpose's code.
+    purpose: str
+
+
+EVENTS = (
+    CustomerCreated,
+    CustomerUpdated,
+    CustomerDeleted,
+    ContactPointStateChanged,
+    ConsentGiven,
+    ConsentWithdrawn,
+)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from crm_kernel.customers import rules
+from crm_kernel.customers.consent.suppression import match_points_of
 from crm_kernel.customers.contact_points import new_values
 from crm_kernel.customers.drafting import PART_MODELS, Draft, Stored
 from crm_kernel.customers.effects import Effects, PartEffects
@@ -45,6 +46,8 @@ def write(uow: UnitOfWork, stored: Stored, effects: Effects) -> None:
     for name, parts in effects.parts.items():
         _write_parts(uow, customer, PART_MODELS[name], parts)
     uow.session.flush()
+    if effects.parts.get("contact_points"):
+        match_points_of(uow, [customer.id])
 
 
 def _parts_of(uow: UnitOfWork, customer: Customer, model: type[Any]) -> list[Any]:

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("statement", sa.Text(), nullable=True),
         sa.Column("statement_version", sa.String(length=60), nullable=True),
+        sa.Column("custom", database.Json, nullable=True),
         sa.Column("created_at", database.UTCDateTime(), nullable=False),
         sa.Column("updated_at", database.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_purpose")),
@@ -58,6 +59,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=60), nullable=False),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("recorded_by", sa.String(length=120), nullable=False),
+        sa.Column("custom", database.Json, nullable=True),
         sa.Column("created_at", database.UTCDateTime(), nullable=False),
         sa.Column("updated_at", database.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_suppression")),
@@ -94,6 +96,7 @@ def upgrade() -> None:
         sa.Column("user_agent", sa.String(length=300), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column("recorded_by", sa.String(length=120), nullable=False),
+        sa.Column("custom", database.Json, nullable=True),
         sa.Column("created_at", database.UTCDateTime(), nullable=False),
         sa.Column("updated_at", database.UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(

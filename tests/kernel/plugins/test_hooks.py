@@ -157,6 +157,23 @@ def test_hook_crm_register_demo_data(registry: Any, customer_factory: Any, unit:
         assert uow.session.scalars(sa.select(models.Account.name)).one().startswith("Demo account ")
 
 
+def test_hook_crm_register_contact_rules(api: Any, customer_factory: Any, unit: Any) -> None:
+    from crm_kernel import contactable, may_contact
+
+    points = [{"channel": "email", "value": "ada@crm.test"}]
+    customer = customer_factory(contact_points=points)
+    api("administrator").patch(f"/api/customers/{customer.uid}", {"extensions": {"toybank": {"risk": 9}}})
+
+    with unit() as uow:
+        verdict = may_contact(uow, customer.uid, channel="email", purpose="marketing")
+        audience = uow.session.scalars(contactable("email", "survey", uow.now)).all()
+
+    assert [(r.rule, r.reason, r.text) for r in verdict.refusals if r.rule == "toybank.risk"] == [
+        ("toybank.risk", "too_risky", "Too risky")
+    ]
+    assert len(audience) == 1
+
+
 def test_hook_crm_authorize(crm_app: Any, customer_factory: Any, account_factory: Any, api: Any) -> None:
     customer = customer_factory()
     frozen, free = account_factory(customer, "frozen assets"), account_factory(customer, "Savings")
