@@ -13,7 +13,7 @@ from crm_kernel._internal.modules import SettingRow
 from crm_kernel._internal.rows import IN_LIMIT
 from crm_kernel.customers.choices import PHONE_CHANNELS
 from crm_kernel.customers.duplicates.models import DuplicateKey
-from crm_kernel.customers.duplicates.profiles import Profile, Profiler
+from crm_kernel.customers.duplicates.profiles import Profile, Profiler, StoredProfiler
 from crm_kernel.customers.duplicates.weights import Weights, default_weights
 from crm_kernel.customers.models import Address, ContactPoint, Customer, CustomerIdentifier, Person
 
@@ -33,13 +33,21 @@ def site_profiler() -> Profiler:
     return Profiler(runtime_of(current_app).config.default_region)
 
 
-def load_profiles(uow: UnitOfWork, keys: Collection[int], profiler: Profiler) -> dict[int, Profile]:
+def load_profiles(uow: UnitOfWork, keys: Collection[int]) -> dict[int, Profile]:
     """Return key → profile of the customers that are not merged into others; four queries per 5,000."""
     found: dict[int, Values] = {}
+    profiler = StoredProfiler()
     wanted = sorted(keys)
     for start in range(0, len(wanted), IN_LIMIT):
         found |= _values_of(uow, wanted[start : start + IN_LIMIT])
     return {key: profiler.profile(values) for key, values in found.items()}
+
+
+def among(column: Any, keys: Collection[int]) -> sa.ColumnElement[bool]:
+    """Return ``column IN (keys)`` with the whole numbers in the statement: thousands of parameters cost more than rows."""
+    numbers = sa.bindparam(None, list(keys), type_=sa.BigInteger(), expanding=True, literal_execute=True)
+    found: sa.ColumnElement[bool] = column.in_(numbers)
+    return found
 
 
 def profile_of_payload(payload: Mapping[str, Any], profiler: Profiler) -> Profile:
@@ -69,7 +77,7 @@ def customers_sharing(uow: UnitOfWork, numbers: Collection[int], most: int) -> d
     wanted = sorted(numbers)
     for start in range(0, len(wanted), IN_LIMIT):
         part = wanted[start : start + IN_LIMIT]
-        query = sa.select(table.key, table.customer_id).where(table.key.in_(part), further.is_(None))
+        query = sa.select(table.key, table.customer_id).where(among(table.key, part), further.is_(None))
         for number, key in uow.session.execute(query):
             found[number].append(key)
     return found
@@ -103,7 +111,7 @@ def _values_of(uow: UnitOfWork, keys: list[int]) -> dict[int, Values]:
             Person.birth_date,
         )
         .outerjoin(Person, Person.customer_id == Customer.id)
-        .where(Customer.id.in_(keys), Customer.merged_into_id.is_(None))
+        .where(among(Customer.id, keys), Customer.merged_into_id.is_(None))
     )
     found: dict[int, Values] = {}
     for key, kind, name, given, family, birth in uow.session.execute(query):
@@ -115,7 +123,7 @@ def _values_of(uow: UnitOfWork, keys: list[int]) -> dict[int, Values]:
     _add_points(uow, found, keys)
     _add_addresses(uow, found, keys)
     numbers = sa.select(CustomerIdentifier.customer_id, CustomerIdentifier.type, CustomerIdentifier.value)
-    for key, kind, value in uow.session.execute(numbers.where(CustomerIdentifier.customer_id.in_(keys))):
+    for key, kind, value in uow.session.execute(numbers.where(among(CustomerIdentifier.customer_id, keys))):
         if key in found:
             found[key]["identifier"].append(f"{kind}:{value}")
     return found
@@ -123,7 +131,7 @@ def _values_of(uow: UnitOfWork, keys: list[int]) -> dict[int, Values]:
 
 def _add_points(uow: UnitOfWork, found: Mapping[int, Values], keys: list[int]) -> None:
     table = ContactPoint
-    query = sa.select(table.customer_id, table.channel, table.value_normalized).where(table.customer_id.in_(keys))
+    query = sa.select(table.customer_id, table.channel, table.value_normalized).where(among(table.customer_id, keys))
     for key, channel, value in uow.session.execute(query):
         if key in found:
             _put(found[key], _channel_slot(channel), value)
@@ -132,7 +140,7 @@ def _add_points(uow: UnitOfWork, found: Mapping[int, Values], keys: list[int]) -
 def _add_addresses(uow: UnitOfWork, found: Mapping[int, Values], keys: list[int]) -> None:
     columns = [getattr(Address, name) for name in _ADDRESS]
     query = sa.select(Address.customer_id, *columns).where(
-        Address.customer_id.in_(keys), Address.is_primary == sa.true()
+        among(Address.customer_id, keys), Address.is_primary == sa.true()
     )
     for key, *values in uow.session.execute(query):
         if key in found:

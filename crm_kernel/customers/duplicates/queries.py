@@ -71,14 +71,13 @@ def similar_customers(uow: UnitOfWork, payload: Mapping[str, Any], *, besides: U
     Wrong values are passed over. ``besides`` is left out: the customer itself. Finds customers by contact value,
     identifier and name at once, by the other keys since the last scan. Costs about ten indexed queries.
     """
-    profiler = site_profiler()
-    profile = profile_of_payload(payload, profiler)
+    profile = profile_of_payload(payload, site_profiler())
     blocks = customers_sharing(uow, stored_keys_of(profile), MAX_BLOCK)
     keys = {key for block in blocks.values() for key in block} | _by_values(uow, payload)
     seen = _visible(uow, sorted(keys)[:_COMPARED])
     weights = weights_in(stored_state(uow), 1_000)
     found = []
-    for key, other in load_profiles(uow, seen, profiler).items():
+    for key, other in load_profiles(uow, seen).items():
         if profile.kind and other.kind != profile.kind:
             continue
         vector = compare(profile, other)

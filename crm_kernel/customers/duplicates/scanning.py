@@ -20,9 +20,9 @@ from crm_kernel.customers.duplicates.blocking import MAX_BLOCK, is_strong, store
 from crm_kernel.customers.duplicates.comparing import Vector, compare
 from crm_kernel.customers.duplicates.loading import (
     SETTING,
+    among,
     customers_sharing,
     load_profiles,
-    site_profiler,
     stored_state,
     weights_in,
 )
@@ -98,20 +98,19 @@ def _next(uow: UnitOfWork, point: Checkpoint) -> tuple[list[int], list[Any]]:
 
 
 def _write_keys(uow: UnitOfWork, keys: list[int], *, anew: bool) -> None:
-    profiles = load_profiles(uow, keys, site_profiler())
+    profiles = load_profiles(uow, keys)
     table = DuplicateKey
-    uow.session.execute(sa.delete(table).where(table.customer_id.in_(keys)))
+    uow.session.execute(sa.delete(table).where(among(table.customer_id, keys)))
     rows = [{"key": n, "customer_id": key} for key, profile in profiles.items() for n in stored_keys_of(profile)]
     # In the order of the index, which keeps the writes of one chunk near each other.
     insert_rows(uow.session, table.__table__, sorted(rows, key=lambda row: row["key"]))  # type: ignore[arg-type]
 
 
 def _find_pairs(uow: UnitOfWork, keys: list[int], *, complete: bool) -> None:
-    profiler = site_profiler()
-    profiles = load_profiles(uow, keys, profiler)
+    profiles = load_profiles(uow, keys)
     pairs = _candidates(uow, profiles, complete=complete)
     others = {key for pair in pairs for key in pair} - profiles.keys()
-    profiles |= load_profiles(uow, others, profiler)
+    profiles |= load_profiles(uow, others)
     state, total = stored_state(uow), _count(uow)
     weights, bits = weights_in(state, total), dict[Vector, float]()
     patterns: Counter[Vector] = Counter()
@@ -158,7 +157,7 @@ def _store(
 ) -> None:
     """Write the pairs found; a decided one stays as it was, and an open one that is no longer found goes."""
     table = DuplicateCandidate
-    about = sa.or_(table.first_id.in_(keys), table.second_id.in_(keys))
+    about = sa.or_(among(table.first_id, keys), among(table.second_id, keys))
     stored = {(row.first_id, row.second_id): row for row in uow.session.scalars(sa.select(table).where(about))}
     for pair, row in stored.items():
         if row.state != "open":
@@ -227,7 +226,7 @@ def _strangers(uow: UnitOfWork) -> Iterator[Vector]:
     lowest, highest = uow.session.execute(sa.select(sa.func.min(Customer.id), sa.func.max(Customer.id))).one()
     draw = random.Random(1)
     drawn = {draw.randint(lowest or 0, highest or 0) for _number in range(_SAMPLE)}
-    profiles = list(load_profiles(uow, drawn, site_profiler()).values())
+    profiles = list(load_profiles(uow, drawn).values())
     for _number in range(_STRANGERS if len(profiles) > 1 else 0):
         a, b = draw.sample(profiles, 2)
         if a.kind == b.kind:
