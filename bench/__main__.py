@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench import importing, reading
+from bench import importing, publishing, reading
 from bench.site import database, fill, make_app
 
 ROWS = int(os.environ.get("CRM_BENCH_ROWS", "100000"))
@@ -32,7 +32,19 @@ def main() -> int:
             found = importing.measure(make_app(url, ()))
         below += _show("import", kind, found.ratio, importing.FLOOR)
         print(f"    {found.ours:,.0f} customers/s against {found.bare:,.0f}, {found.memory:+.0f} MB", file=sys.stderr)
+        below += _publish(kind)
     return 6 if below else 0
+
+
+def _publish(kind: str) -> bool:
+    from crm_kernel.testing.databases import migrate
+
+    with database(kind) as url:
+        migrate(url, ())
+        found = publishing.measure(url)
+    below = _show("publish event", kind, found.ratio, publishing.FLOOR)
+    print(f"    {found.ours:,.0f} events/s against {found.bare:,.0f}", file=sys.stderr)
+    return below
 
 
 def _show(name: str, kind: str, ratio: float, floor: float) -> bool:

@@ -5,6 +5,7 @@ The only module that imports it; ``jobs_engine = "celery"`` is what leads here.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 import signal
@@ -57,12 +58,12 @@ def celery_application(broker_url: str, *, queue: str = "crm") -> Any:
     return application
 
 
-def publisher(application: Any) -> Callable[[Sequence[Ticket]], None]:
+def publisher(application: Any) -> Callable[[Sequence[Ticket], dt.datetime], None]:
     """Return the relay's way to publish; it raises ``BrokerUnavailable``."""
 
-    def publish(tickets: Sequence[Ticket]) -> None:
+    def publish(tickets: Sequence[Ticket], until: dt.datetime) -> None:
         try:
-            application.send_task(TASK, args=[list(tickets)])
+            application.send_task(TASK, args=[list(tickets), until.isoformat()])
         except (BrokerError, KombuError, OSError) as error:
             raise BrokerUnavailable(f"the broker does not take messages: {error}") from error
 
@@ -74,9 +75,9 @@ def serve_tasks(application: Any, app: Flask, *, threads: int = 2, lease_seconds
     name = f"{socket.gethostname()}-{os.getpid()}"
 
     @application.task(name=TASK, ignore_result=True)  # type: ignore[untyped-decorator]
-    def run(tickets: Sequence[Sequence[int]]) -> None:
+    def run(tickets: Sequence[Sequence[int]], until: str) -> None:
         executor = Executor(app, f"{name}-{threading.get_ident()}", lease_seconds=lease_seconds)
-        do_tickets(executor, [(job_id, token) for job_id, token in tickets])
+        do_tickets(executor, [(job_id, token) for job_id, token in tickets], dt.datetime.fromisoformat(until))
 
     worker = application.Worker(
         hostname=f"crm@{name}",

@@ -25,7 +25,7 @@ Ticket = tuple[int, int]
 _TOGETHER = 10
 
 
-def _nowhere(_tickets: Sequence[Ticket]) -> None:
+def _nowhere(_tickets: Sequence[Ticket], _until: dt.datetime) -> None:
     raise BrokerUnavailable("the relay was given no way to publish")
 
 
@@ -36,8 +36,8 @@ class Relay(Runner):
     Its leases bear its name with ``RELAY`` before it until a task takes them over. Any number of relays may run.
     """
 
-    #: Sends one message; raises ``BrokerUnavailable`` when it cannot.
-    publish: Callable[[Sequence[Ticket]], None] = _nowhere
+    #: Sends one message, with the time at which its tickets end; raises ``BrokerUnavailable`` when it cannot.
+    publish: Callable[[Sequence[Ticket], dt.datetime], None] = _nowhere
     #: Most jobs published and not yet taken over, by all relays: what waits, waits in the table and not in the broker.
     in_flight: int = 400
     batch: int = 100
@@ -56,7 +56,7 @@ class Relay(Runner):
         messages = self._messages(batch)
         for number, message in enumerate(messages):
             try:
-                self.publish([(lease.id, lease.token) for lease in message])
+                self.publish([(lease.id, lease.token) for lease in message], message[0].until)
             except BrokerUnavailable:
                 # The first of them may have arrived all the same: its ticket is no longer good then.
                 self._give_back([lease for unsent in messages[number:] for lease in unsent])
@@ -77,15 +77,18 @@ class Relay(Runner):
         return min(self.batch, self.in_flight - uow.session.execute(waiting).scalar_one())
 
 
-def do_tickets(executor: Executor, tickets: Sequence[Ticket]) -> int:
+def do_tickets(executor: Executor, tickets: Sequence[Ticket], until: dt.datetime) -> int:
     """Do the jobs of one message and return how many; a ticket that is no longer good is passed over.
+
+    One that has ended is passed over without a look at the database: after a jam, or when a broker brings back what a
+    killed worker had, old messages must not cost the time in which the new ones end too.
 
     Raises:
         DatabaseUnavailable: the database does not answer; the jobs come back when their leases end.
     """
     done = 0
     for job_id, token in tickets:
-        lease = _taken(executor, job_id, token)
+        lease = _taken(executor, job_id, token) if executor.clock() < until else None
         if lease is not None:
             executor.begin_turn()
             executor.work(lease)
