@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),
     "events": ("crm_cli.events:events", "List events, retry deliveries"),
     "jobs": ("crm_cli.jobs:jobs", "List background jobs, retry dead ones"),
+    "access": ("crm_cli.access:access", "Explain what users may do and see"),
     "audit": ("crm_cli.audit:audit", "Seal and verify the audit log"),
     "doctor": ("crm_cli.doctor:doctor", "Check the instance and say what to mend"),
     "openapi": ("crm_cli.openapi:openapi", "Print the OpenAPI description of the API"),

@@ -7,6 +7,8 @@ the second as a SQL predicate ANDed into every query. Plugins take part through 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,13 +27,10 @@ def allowed(actor: Actor, permission: str, subject: Any = None) -> bool:
 
     An exception in a plugin's policy denies and is logged. No query of the kernel's own.
     """
-    from crm_kernel._internal.runtime import runtime_of
-
     granted = False
     try:
-        for _plugin, verdict in runtime_of(current_app).manager.call(
-            "crm_authorize", actor=actor, permission=permission, subject=subject
-        ):
+        for _plugin, answer in verdicts(actor, permission, subject):
+            verdict = answer()
             if verdict is False:
                 return False
             granted = granted or bool(verdict)
@@ -39,6 +38,11 @@ def allowed(actor: Actor, permission: str, subject: Any = None) -> bool:
         log.exception("the policy for %s failed: denied", permission)
         return False
     return granted
+
+
+def verdicts(actor: Actor, permission: str, subject: Any) -> Iterator[tuple[str, Callable[[], bool | None]]]:
+    """Yield each plugin that takes part in ``allowed``, and how to ask it: True grants, False denies, None leaves it."""
+    yield from _asked("crm_authorize", actor=actor, permission=permission, subject=subject)
 
 
 def authorize(actor: Actor, permission: str, subject: Any = None) -> None:
@@ -57,15 +61,21 @@ def visible(actor: Actor, record_type: RecordType, verb: str = "read") -> sa.Col
     Raises:
         CrmError: a plugin's rule raised: the query is aborted rather than run without it.
     """
-    from crm_kernel._internal.runtime import runtime_of
-
     try:
-        answers = runtime_of(current_app).manager.call("crm_visibility", actor=actor, record_type=record_type)
-        own = record_type.visibility(actor) if record_type.visibility else sa.true()
+        predicates = [rule() for _source, rule in visibility_rules(actor, record_type, verb)]
     except Exception as error:
         raise CrmError(f"a visibility rule for {record_type.name} failed; no rows are shown without it") from error
-    predicates = [predicate for _plugin, predicate in answers if predicate is not None]
-    return sa.and_(scope_predicate(actor, record_type, verb), own, *predicates)
+    return sa.and_(*(predicate for predicate in predicates if predicate is not None))
+
+
+def visibility_rules(
+    actor: Actor, record_type: RecordType, verb: str
+) -> Iterator[tuple[str, Callable[[], sa.ColumnElement[bool] | None]]]:
+    """Yield each rule of ``visible``: ``roles``, the record type's name, then plugins by name; None for no limit."""
+    yield "roles", partial(scope_predicate, actor, record_type, verb)
+    if record_type.visibility:
+        yield record_type.name, partial(record_type.visibility, actor)
+    yield from _asked("crm_visibility", actor=actor, record_type=record_type)
 
 
 def sees_all(actor: Actor, record_type: RecordType, verb: str = "read") -> bool:
@@ -119,6 +129,14 @@ def _wrote(actor: Actor, permission: str, subject: Any) -> bool | None:
         return True
     author = getattr(subject, record_type.author)
     return True if author is not None and author == actor.user_id else None
+
+
+def _asked(hook: str, **arguments: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    from crm_kernel._internal.manager import invoke
+    from crm_kernel._internal.runtime import runtime_of
+
+    for plugin, implementation in runtime_of(current_app).manager.implementations(hook):
+        yield plugin, partial(invoke, implementation, arguments)
 
 
 def _user_column(record_type: RecordType) -> Any:

@@ -13,6 +13,7 @@ from crm_kernel.records.openapi import make_api
 def init_records(app: Flask) -> None:
     """Register API and pages of every record type of the loaded plugins."""
     from crm_kernel.access.api import token_api
+    from crm_kernel.access.explain_api import explain_api
     from crm_kernel.records.pages import register_pages
 
     runtime = runtime_of(app)
@@ -22,4 +23,5 @@ def init_records(app: Flask) -> None:
         for record_type in runtime.registry.all("record_types"):
             register_api(api, record_type)
         api.register_blueprint(token_api())
+        api.register_blueprint(explain_api())
         register_pages(app)

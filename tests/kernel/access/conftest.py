@@ -154,7 +154,7 @@ def access_apps(crm_test_databases) -> Iterator[Callable[[str], Flask]]:
     kernel = (SettingRow, StoredEvent, JobRow, SearchEntry, AuditSeal, AuditHead)
     names = {model.__tablename__ for model in kernel}
     names |= {"team", "app_user", "role", "user_role", "role_permission", "api_token", "webauthn"}
-    names |= {"audit_log", "audit_payload"}
+    names |= {"audit_log", "audit_payload", "field_rule"}
 
     def give(kind: str) -> Flask:
         if kind not in built:
@@ -207,7 +207,9 @@ def _emptied() -> list[sa.Table]:
     from crm_kernel.database import metadata
 
     names = "audit_head audit_seal audit_payload audit_log search_entry job event setting api_token webauthn user_role"
-    return [metadata.tables[name] for name in (*names.split(), "role_permission", "role", "app_user", "team")]
+    return [
+        metadata.tables[name] for name in (*names.split(), "field_rule", "role_permission", "role", "app_user", "team")
+    ]
 
 
 @pytest.fixture
