@@ -30,6 +30,7 @@ from crm_kernel.sales import events as sales_events
 from crm_kernel.sales import record as sales
 from crm_kernel.touchpoints import events as touchpoint_events
 from crm_kernel.touchpoints import record as touchpoints
+from crm_kernel.web import job_pages
 from crm_kernel.web.tiles import tiles
 
 
@@ -57,7 +58,17 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_blueprints(self) -> Sequence[Blueprint]:
         """Return the kernel's own pages that no record type gives."""
-        return [customer_views.blueprint, duplicate_views.blueprint]
+        return [customer_views.blueprint, duplicate_views.blueprint, job_pages.blueprint]
+
+    @hookimpl
+    def crm_register_permissions(self) -> Sequence[c.Permission]:
+        """Return the kernel's permissions that no record type has."""
+        return job_pages.permissions()
+
+    @hookimpl
+    def crm_register_nav(self) -> Sequence[c.NavItem]:
+        """Return the kernel's entries of the navigation that no record type has."""
+        return job_pages.nav()
 
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:
