@@ -46,7 +46,7 @@ OPERATORS: Mapping[Kind, tuple[str, ...]] = {
     Kind.CHOICE: _DISCRETE,
     Kind.REFERENCE: _DISCRETE,
     Kind.JSON: ("empty",),
-    **{kind: _DISCRETE for kind in Kind if kind.value == "multichoice"},
+    Kind.MULTICHOICE: _DISCRETE,
 }
 #: What a sum is compared by.
 SUM_OPERATORS = ("eq", "ne", "lt", "lte", "gt", "gte")

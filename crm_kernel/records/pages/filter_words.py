@@ -171,6 +171,16 @@ def _named() -> Mapping[str, str]:
     }
 
 
+def moment_labels() -> Mapping[str, str]:
+    """Return the named moments in words, in the order they are offered."""
+    return _moments()
+
+
+def unit_labels() -> Mapping[str, str]:
+    """Return the units of time in words, shortest first."""
+    return {"hours": _("hours"), "days": _("days"), "weeks": _("weeks"), "months": _("months"), "years": _("years")}
+
+
 def period_labels() -> Mapping[str, str]:
     """Return the named periods in words, in the order they are offered."""
     return _named()

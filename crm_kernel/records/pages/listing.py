@@ -15,7 +15,7 @@ from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison, Relative, Window
 from crm_kernel.records.filters import filterable
-from crm_kernel.records.pages.filter_words import operator_label, value_text
+from crm_kernel.records.pages.filter_words import operator_label, tree_text, value_text
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
@@ -42,7 +42,7 @@ def list_context(uow: UnitOfWork, record_type: RecordType, query: ListQuery, arg
         "filters": filter_fields(uow, plan, query),
         "chips": chips(uow, plan, query, arguments),
         "clear_url": address(record_type, [pair for pair in arguments if pair[0] in ("sort", "view")]),
-        "keep": {key: value for key, value in arguments if key in ("sort", "view")},
+        "keep": {key: value for key, value in arguments if key in ("sort", "view", "filter")},
         "text": query.text,
         "next_url": address(record_type, replaced(arguments, cursor=page.next_cursor)) if page.next_cursor else None,
         "first_url": address(record_type, replaced(arguments, cursor=None)) if query.cursor else None,
@@ -106,7 +106,7 @@ def filter_fields(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[dic
 
 def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
     """Return the active filters as removable chips; referenced records' titles cost one query per reference."""
-    return [
+    found = [
         {
             "label": filterable(plan)[condition.field].label,
             "text": f"{operator_label(condition.operator)} {value_text(uow, filterable(plan)[condition.field], condition)}",
@@ -114,6 +114,10 @@ def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Argument
         }
         for condition in query.conditions
     ]
+    if query.tree is not None:
+        remove = address(plan.record_type, replaced(arguments, filter=None))
+        found.append({"label": _("Conditions:"), "text": tree_text(uow, plan, query.tree), "remove_url": remove})
+    return found
 
 
 def _columns(plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:

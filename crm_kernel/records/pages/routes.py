@@ -14,7 +14,7 @@ from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.api import body_of_request, etag_of, json_response, version_from_request
-from crm_kernel.records.pages import boards, details, forms, listing
+from crm_kernel.records.pages import boards, details, filter_builder, forms, listing
 from crm_kernel.records.pages.defaults import without_blank_extensions
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.reading import parse_query, read_one, record_of, sees, suggestions
@@ -45,6 +45,7 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
 
     add("", "list", list_page, read)
     add("/suggest", "suggest", suggest, read)
+    add("/filter", "filter", filter_page, read)
     add("/<uuid:uid>", "detail", detail_page, read)
     blueprint.add_url_rule(
         f"{base}/export.csv",
@@ -78,17 +79,31 @@ def list_page(record_type: RecordType) -> Any:
     own = [pair for pair in arguments if not on_board or pair[0] not in ("cursor", "limit")]
     query = parse_query(record_type, own, default_fields=_list_fields(record_type), actor=current_uow().actor)
     uow = current_uow()
-    context = details.page_context(uow, record_type) | {"arguments": arguments}
+    context = details.page_context(uow, record_type) | {
+        "arguments": arguments,
+        "builder_url": filter_builder.builder_address(record_type, arguments),
+    }
     if on_board:
         context |= boards.board_context(uow, record_type, query, dict(arguments)) | {
             "filters": listing.filter_fields(uow, plan_of(record_type), query),
             "chips": listing.chips(uow, plan_of(record_type), query, arguments),
-            "keep": {"view": "board"},
+            "keep": {key: value for key, value in arguments if key in ("view", "filter")},
             "text": query.text,
         }
         return render_template("records/board.html", **context, views=_views(record_type, arguments, "board"))
     context |= listing.list_context(uow, record_type, query, arguments)
     return render_template("records/list.html", **context, views=_views(record_type, arguments, "list"))
+
+
+def filter_page(record_type: RecordType) -> Any:
+    """Show the filter builder: as a page, or as the part of one that a script asks for; lead to the list when done."""
+    arguments = list(request.args.items(multi=True))
+    uow = current_uow()
+    context = filter_builder.builder_context(uow, record_type, arguments)
+    if context["applied"]:
+        return _go(context["target_url"])
+    template = "records/filter_part.html" if request.headers.get("HX-Request") else "records/filter.html"
+    return render_template(template, **details.page_context(uow, record_type), **context)
 
 
 def column_cards(record_type: RecordType) -> str:
