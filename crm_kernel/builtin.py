@@ -68,7 +68,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_nav(self) -> Sequence[c.NavItem]:
         """Return the kernel's entries of the navigation that no record type has."""
-        return job_pages.nav()
+        return [*duplicate_views.nav(), *job_pages.nav()]
 
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from crm_kernel.access.policy import allowed
+from crm_kernel.contributions import NavItem
 from crm_kernel.customers.duplicates.queries import (
     Candidate,
     candidate_of,
@@ -33,6 +35,20 @@ blueprint = Blueprint("duplicates", __name__)
 
 #: Pairs on one page of the queue.
 _PAGE = 25
+
+
+def nav() -> list[NavItem]:
+    """Return the entry of the queue, below the customers."""
+    return [
+        NavItem(
+            name="kernel.duplicates",
+            label=_l("Possible duplicates"),
+            endpoint="duplicates.queue",
+            icon="copy",
+            permission="customer.update",
+            order=11,
+        )
+    ]
 
 
 @blueprint.post("/api/customers/duplicates")

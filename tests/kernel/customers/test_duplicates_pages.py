@@ -111,6 +111,13 @@ def test_the_queue_leads_to_both_customers_side_by_side(login, twice):
     assert f'href="/customers/{twice[0]}"' in page
 
 
+def test_the_navigation_leads_to_the_queue_whoever_may_decide(login, twice):
+    entry = 'href="/customers/duplicates"'
+
+    assert entry in login("administrator").get("/customers").text
+    assert entry not in login(grants={"customer.read": "all"}).get("/customers").text
+
+
 def test_a_dismissed_pair_leaves_the_queue(login, send, twice):
     answer = send(f"/customers/duplicates/{twice[2]}/dismiss")
 
