@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("crm_cli.events:events", "List events, retry deliveries"),
     "jobs": ("crm_cli.jobs:jobs", "List background jobs, retry dead ones"),
     "access": ("crm_cli.access:access", "Explain what users may do and see"),
-    "audit": ("crm_cli.audit:audit", "Seal and verify the audit log"),
+    "audit": ("crm_cli.audit:audit", "Read, seal and verify the audit log"),
     "doctor": ("crm_cli.doctor:doctor", "Check the instance and say what to mend"),
     "openapi": ("crm_cli.openapi:openapi", "Print the OpenAPI description of the API"),
     "demo": ("crm_cli.demo:demo", "Fill the instance with a demo company"),

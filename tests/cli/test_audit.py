@@ -99,3 +99,49 @@ def test_a_changed_key_is_a_finding_until_the_head_is_accepted(crm, instance, mo
 
     assert (before[0], before[1]["findings"][0]["kind"]) == (6, "head")
     assert (accepted.exit_code, after[0]) == (0, 0)
+
+
+def listed(crm, *options):
+    result = crm("audit", "list", "--json", *options)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_rows_are_listed_newest_first_with_their_values(crm, instance):
+    crm("teams", "create", "North")
+    crm("teams", "create", "South")
+
+    rows = listed(crm, "--record-type", "team")
+
+    assert [(row["action"], row["channel"], row["actor"], row["after"]["name"]) for row in rows] == [
+        ("created", "cli", "system", "South"),
+        ("created", "cli", "system", "North"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "other"),
+    [
+        ("record", "--record", "01990000-0000-7000-8000-000000000001"),
+        ("request_id", "--request", "another"),
+        ("actor", "--actor", "Mallory"),
+        ("action", "--action", "deleted"),
+        ("channel", "--channel", "web"),
+    ],
+)
+def test_a_filter_keeps_what_fits_and_nothing_else(crm, instance, name, options, other):
+    crm("teams", "create", "North")
+    [row] = listed(crm, "--record-type", "team")
+
+    assert row in listed(crm, "--record-type", "team", options, row[name])
+    assert listed(crm, "--record-type", "team", options, other) == []
+
+
+def test_rows_are_found_by_time_and_page(crm, instance):
+    crm("teams", "create", "North")
+    rows = listed(crm)
+
+    assert listed(crm, "--limit", "1") == rows[:1]
+    assert listed(crm, "--before", rows[0]["id"], "--limit", "2") == rows[1:3]
+    assert listed(crm, "--since", "2000-01-01", "--until", "2000-01-02") == []
+    assert listed(crm, "--since", "2000-01-01") == rows

@@ -14,7 +14,7 @@ READING = {
     "users list", "users roles", "teams list", "fields list",
     "events catalogue", "events dead", "events list", "events show",
     "jobs backlog", "jobs dead", "jobs list", "jobs queues", "jobs schedules", "jobs show",
-    "access explain",
+    "access explain", "audit list",
     "doctor", "demo show", "config show", "sfa report",
     "customers match", "identifiers check",
 }  # fmt: skip
