@@ -56,7 +56,7 @@ def test_a_board_column_goes_on_behind_its_first_cards_in_the_order_of_the_list(
 
     page = admin.get(f"{THINGS}?view=board&sort={order}")
     shown = card_titles(page, "new")
-    while more := re.search(r'hx-get="([^"]+)"', page.text):
+    while more := re.search(r'hx-get="([^"]+/column[^"]*)"', page.text):
         page = admin.get(unescape(more[1]))
         shown += card_titles(page)
 
@@ -84,7 +84,7 @@ def test_more_cards_cost_the_same_queries_at_any_size(admin, make_things, count_
 
     monkeypatch.setattr(boards, "CARDS", 2)
     make_things(*((f"thing {number:02}", number) for number in range(rows)))
-    address = unescape(re.search(r'hx-get="([^"]+)"', admin.get(f"{THINGS}?view=board").text)[1])
+    address = unescape(re.search(r'hx-get="([^"]+/column[^"]*)"', admin.get(f"{THINGS}?view=board").text)[1])
 
     with count_queries() as queries:
         assert admin.get(address).status_code == 200
@@ -97,7 +97,7 @@ def test_more_cards_show_only_what_the_user_may_see_of_a_column_there_is(admin, 
 
     monkeypatch.setattr(boards, "CARDS", 2)
     make_things(*((f"thing {number}", number) for number in range(3)))
-    address = unescape(re.search(r'hx-get="([^"]+)"', admin.get(f"{THINGS}?view=board").text)[1])
+    address = unescape(re.search(r'hx-get="([^"]+/column[^"]*)"', admin.get(f"{THINGS}?view=board").text)[1])
     stranger = login(grants={"toyrecords.thing.read": "own"})
 
     assert "thing" in admin.get(address).text
