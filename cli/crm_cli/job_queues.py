@@ -36,7 +36,8 @@ def queues(instance: Instance, as_json: bool) -> None:
 @click.option(
     "--burst", type=click.IntRange(1), default=1, show_default=True, help="So many at once after a quiet time."
 )
-@click.option("--pause/--resume", default=None, help="Begin none until --resume.")
+@click.option("--pause", is_flag=True, help="Begin none until --resume.")
+@click.option("--resume", is_flag=True, help="Go on after --pause.")
 @dry_run_option
 @json_option
 @instance_options
@@ -45,19 +46,22 @@ def queue(
     name: str,
     per_minute: int | None,
     burst: int,
-    pause: bool | None,
+    pause: bool,
+    resume: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Limit, pause or resume a queue, for all workers together."""
     from crm_kernel.jobs import queues as services
 
-    if per_minute is None and pause is None:
+    if pause and resume:
+        raise click.UsageError("--pause and --resume exclude each other")
+    if per_minute is None and not pause and not resume:
         raise click.UsageError("say --per-minute, --pause or --resume; crm jobs queues shows what is set")
     with instance.writing(dry_run=dry_run) as uow:
         if per_minute is not None:
             services.limit_queue(uow, name, per_minute=per_minute or None, burst=burst)
-        if pause is not None:
+        if pause or resume:
             (services.pause_queue if pause else services.resume_queue)(uow, name)
         uow.session.flush()
         rows = [asdict(depth) for depth in services.queue_depths(uow) if depth.name == name]
