@@ -16,6 +16,7 @@ from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
 from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
+from crm_kernel.customers.consent import record as consents
 from crm_kernel.customers.consent import rules as contact_rules
 from crm_kernel.customers.duplicates import views as duplicate_views
 from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
@@ -44,6 +45,7 @@ class KernelPlugin(Plugin):
         """Return the kernel's record types."""
         return [
             *customers.record_types(),
+            *consents.record_types(),
             *touchpoints.record_types(),
             *sales.record_types(),
             *access.record_types(),
@@ -73,7 +75,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:
         """Return the kernel's own cards on the pages of customers and users."""
-        return [*customers.panels(), *sales.panels(), *access_panels()]
+        return [*customers.panels(), *consents.panels(), *sales.panels(), *access_panels()]
 
     @hookimpl
     def crm_register_dashboard_tiles(self) -> Sequence[c.DashboardTile]:

@@ -20,11 +20,15 @@ from crm_cli.common import (
     message,
     progress,
 )
+from crm_cli.consent import may_contact
 
 
 @click.group("customers")
 def customers() -> None:
     """Find customers that are there twice."""
+
+
+customers.add_command(may_contact)
 
 
 @customers.command("match")

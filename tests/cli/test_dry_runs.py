@@ -24,6 +24,8 @@ from crm_kernel.testing.sites import write_distribution
 EVENT = "01990000-0000-7000-8000-000000000001"
 PAIR = "01990000-0000-7000-8000-000000000002"
 SCHEDULE = "01990000-0000-7000-8000-00000000000a"
+CUSTOMER = "01990000-0000-7000-8000-00000000000c"
+SUPPRESSION = "01990000-0000-7000-8000-00000000000d"
 RESTING = "01990000-0000-7000-8000-00000000000b"
 READY_JOB = 7
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
@@ -53,18 +55,23 @@ CALLS = {
     "fields restore": ["customer", "old"],
     "fields remove": ["customer", "old", "--yes"],
     "import": ["people.csv", "--record", "customer"],
+    "customers duplicates scan": [],
+    "customers duplicates dismiss": [PAIR],
+    "consent record": [CUSTOMER, "--channel", "email", "--purpose", "marketing", "--status", "given"],
+    "consent suppress": ["ada@crm.test"],
+    "consent lift": [SUPPRESSION, "--note", "a mistake"],
     "events retry": ["--all"],
     "events replay": [EVENT, "--subscriber", "alpha.greet"],
     "jobs retry": ["--all"],
     "jobs cancel": [str(READY_JOB)],
-    "demo load": ["--today", "2026-06-01"],
-}
     "jobs queue": ["mail", "--per-minute", "60"],
     "jobs run": ["kernel.housekeeping"],
     "jobs schedule add": ["kernel.housekeeping", "0 5 * * *"],
     "jobs schedule pause": [SCHEDULE],
     "jobs schedule resume": [RESTING],
     "jobs schedule remove": [SCHEDULE],
+    "demo load": ["--today", "2026-06-01"],
+}
 PLUGIN = """
 from crm_kernel.contributions import Subscriber
 from crm_kernel.customers.events import CustomerCreated
@@ -201,7 +208,7 @@ def _fill(place: Place) -> None:
     os.chdir(place.site)
     config = load_config()
     Path("people.csv").write_text("kind,given_name,family_name\nperson,Ada,Lovelace\nperson,,\n")
-    Path("one.csv").write_text("kind,given_name,family_name\nperson,Grace,Hopper\n")
+    Path("one.csv").write_text("kind,given_name,family_name\nperson,Grace,Hopper\nperson,Alan,Turing\n")
     crm("import", "one.csv", "--record", "customer", "--yes")
     crm("users", "create", "bob@example.com", "--role", "reader")
     crm("users", "create", "ivy@example.com", "--role", "reader")
@@ -230,13 +237,17 @@ def _store_rows(database: Path) -> None:
         INSERT INTO job (id, module, name, event_id, payload, run_at, state, failures, created_at) VALUES
             (5, 'alpha', 'alpha.greet', 99, '{{}}', {at}, 3, 10, {at}),
             ({READY_JOB}, 'alpha', 'alpha.other', NULL, '{{}}', {at}, 0, 0, {at});
-    """)
-    connection.close()
         INSERT INTO job_schedule (uid, name, module, job, payload, cron, zone, paused, next_at, created_at) VALUES
             (X'{SCHEDULE.replace("-", "")}', 'one', 'kernel', 'kernel.housekeeping', '{{}}', '0 5 * * *', 'UTC', 0, {at}, {at}),
             (X'{RESTING.replace("-", "")}', 'two', 'kernel', 'kernel.housekeeping', '{{}}', '0 6 * * *', 'UTC', 1, {at}, {at});
         INSERT INTO duplicate_candidate (uid, first_id, second_id, score, levels, state, found_at)
             SELECT X'{PAIR.replace("-", "")}', min(id), max(id), 0.9, '[]', 'open', {at} FROM customer;
+        UPDATE customer SET uid = X'{CUSTOMER.replace("-", "")}' WHERE id = (SELECT min(id) FROM customer);
+        INSERT INTO suppression
+            (uid, channel, value_digest, reason, since, source, recorded_by, created_at, updated_at)
+            VALUES (X'{SUPPRESSION.replace("-", "")}', 'any', X'{SUPPRESSION.replace("-", "")}', 'manual', {at}, 'test', 'test', {at}, {at});
+    """)
+    connection.close()
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ BUILTIN: Mapping[str, tuple[str, Mapping[str, Scope]]] = {
             "customer.export": Scope.ALL,
             "interaction.*": Scope.ALL,
             "relationship.*": Scope.ALL,
+            "consent.create": Scope.ALL,
+            "consent.export": Scope.ALL,
         },
     ),
     "representative": (
@@ -51,6 +53,7 @@ BUILTIN: Mapping[str, tuple[str, Mapping[str, Scope]]] = {
             "relationship.read": Scope.ALL,
             "relationship.create": Scope.ALL,
             "relationship.update": Scope.ALL,
+            "consent.create": Scope.ALL,
         },
     ),
     "reader": (N_("Reads everything and changes nothing."), {"*.read": Scope.ALL}),

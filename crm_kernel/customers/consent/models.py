@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_kernel.customers.models import customer_key
 from crm_kernel.database import Model, RecordMixin, utcnow
+from crm_kernel.errors import UnitOfWorkError
 
 
 class Purpose(RecordMixin, Model):
@@ -80,6 +82,12 @@ class Consent(RecordMixin, Model):
         sa.Index(None, "customer_id", "captured_at", "id"),
         sa.Index(None, "purpose", "channel", "customer_id", "captured_at", "id"),
     )
+
+
+@sa.event.listens_for(Consent, "before_update")
+def _refuse_change(_mapper: Any, _connection: Any, row: Consent) -> None:
+    """Keep whoever holds a row from changing it: a fact that forms or imports overwrite proves nothing."""
+    raise UnitOfWorkError(f"consent {row.uid} would be changed: the ledger is added to only, record another fact")
 
 
 class Suppression(RecordMixin, Model):
