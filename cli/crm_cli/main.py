@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "modules": ("crm_cli.modules:modules", "List, enable, disable, upgrade, remove modules"),
     "db": ("crm_cli.db:db", "Upgrade and check the database"),
     "users": ("crm_cli.users:users", "Create and manage users, roles, API tokens"),
+    "roles": ("crm_cli.roles:roles", "Restrict single fields for a role"),
     "fields": ("crm_cli.fields:fields", "Add and change custom fields"),
     "teams": ("crm_cli.teams:teams", "List and create teams"),
     "import": ("crm_cli.records:import_", "Import a folder or file through a mapping"),

@@ -47,6 +47,8 @@ class Actor:
     token_id: int | None = None
     team_ids: tuple[int, ...] = ()
     grants: Mapping[str, Scope] = field(default_factory=dict)
+    #: Record type → field → ``hidden`` or ``read``, where the roles narrow single fields (``access.field_access``).
+    field_rules: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: A token's own limits: it may do what its user may AND these say. None: no limit.
     token_scopes: tuple[str, ...] | None = None
     language: str = "en"

@@ -143,6 +143,7 @@ def _actor(
         token_id=token_id,
         team_ids=reach.team_ids,
         grants=reach.grants,
+        field_rules=reach.field_rules,
         token_scopes=None if scopes is None else tuple(scopes),
         language=row.language,
         timezone=row.timezone,

@@ -8,7 +8,7 @@ process, and an unchanged base costs no second query.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -19,7 +19,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from crm_kernel._internal.modules import SettingRow
 from crm_kernel._internal.runtime import EXTENSION
 from crm_kernel.access.actor import Grants, Scope, matches
-from crm_kernel.access.models import AppUser, Role, RolePermission, Team, UserRole
+from crm_kernel.access.field_access import FieldRules, combined
+from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission, Team, UserRole
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -43,6 +44,8 @@ class Reach:
 
     grants: Mapping[str, Scope]
     team_ids: tuple[int, ...]
+    #: Record type → field → what the roles leave of it.
+    field_rules: FieldRules = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -69,13 +72,18 @@ def read_reach(session: Session, user_id: int) -> Reach:
     """Return what a user's roles and team give; one query."""
     grants: dict[str, Scope] = {}
     teams: list[int] = []
-    for pattern, scope, team_id in session.execute(_REACH, {"user_id": user_id}):
-        if pattern is None:
+    by_role: dict[int, dict[str, Scope]] = {}
+    rules: dict[int, dict[tuple[str, str], str]] = {}
+    for pattern, scope, team_id, role_id, record_type, name in session.execute(_REACH, {"user_id": user_id}):
+        if record_type is not None:
+            rules.setdefault(role_id, {})[record_type, name] = pattern
+        elif pattern is None:
             teams.append(team_id)
         else:
             grants[pattern] = max(Scope(scope), grants.get(pattern, Scope.OWN))
+            by_role.setdefault(role_id, {})[pattern] = Scope(scope)
     # Ordered by depth, hence the user's own team comes first; a cycle would repeat some.
-    return Reach(Grants(_effective(grants)), tuple(dict.fromkeys(teams)))
+    return Reach(Grants(_effective(grants)), tuple(dict.fromkeys(teams)), combined(rules, by_role) if rules else {})
 
 
 def effective_grants(grants: Mapping[str, Scope], registry: Registry) -> dict[str, Scope]:
@@ -123,7 +131,7 @@ def watch_access(session: Session, _context: Any = None) -> None:
 def _changes_access(session: Session, found: Any) -> bool:
     if isinstance(found, AppUser):
         return found in session.new or sa.inspect(found).attrs.team_id.history.has_changes()
-    return isinstance(found, Team | Role | UserRole | RolePermission)
+    return isinstance(found, Team | Role | UserRole | RolePermission | FieldRule)
 
 
 def _effective(grants: Mapping[str, Scope]) -> Mapping[str, Scope]:
@@ -139,13 +147,30 @@ def _reach_statement() -> sa.CompoundSelect[Any]:
     below = below.union(
         sa.select(Team.id, below.c.depth + 1).join(below, Team.parent_id == below.c.id).where(below.c.depth < 50)
     )
-    teams = sa.select(sa.null().label("permission"), below.c.depth.label("scope"), below.c.id.label("team_id"))
-    grants = (
-        sa.select(RolePermission.permission, RolePermission.scope, sa.literal(0).label("team_id"))
-        .join(UserRole, UserRole.role_id == RolePermission.role_id)
-        .where(UserRole.user_id == user_id)
+    nothing = (sa.literal(0).label("role_id"), sa.null().label("record_type"), sa.null().label("field"))
+    teams = sa.select(
+        sa.null().label("permission"), below.c.depth.label("scope"), below.c.id.label("team_id"), *nothing
     )
-    both = sa.union_all(grants, teams).subquery()
+    held = UserRole.user_id == user_id
+    grants = (
+        sa.select(
+            RolePermission.permission,
+            RolePermission.scope,
+            sa.literal(0).label("team_id"),
+            UserRole.role_id,
+            *nothing[1:],
+        )
+        .join(UserRole, UserRole.role_id == RolePermission.role_id)
+        .where(held)
+    )
+    rules = (
+        sa.select(
+            FieldRule.access, sa.literal(0), sa.literal(0), UserRole.role_id, FieldRule.record_type, FieldRule.field
+        )
+        .join(UserRole, UserRole.role_id == FieldRule.role_id)
+        .where(held)
+    )
+    both = sa.union_all(grants, rules, teams).subquery()
     return sa.select(both).order_by(both.c.scope, both.c.team_id)  # type: ignore[return-value]
 
 

@@ -118,12 +118,11 @@ class RolePermission(RecordMixin, Model):
     __table_args__ = (sa.UniqueConstraint("role_id", "permission"),)
 
 
-class FieldRule(Model):
+class FieldRule(RecordMixin, Model):
     """What a role's holders may not do with one field of a record type; no rule leaves the field to the grants."""
 
     __tablename__ = "field_rule"
 
-    id: Mapped[int] = mapped_column(primary_key=True)
     role_id: Mapped[int] = mapped_column(sa.ForeignKey("role.id", ondelete="CASCADE"))
     record_type: Mapped[str] = mapped_column(sa.String(80))
     #: As a filter names it: ``amount``, ``cf_tier``, ``bank.risk`` for an extension's.

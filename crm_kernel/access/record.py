@@ -14,7 +14,7 @@ from flask_babel import lazy_gettext as _l
 from marshmallow import Schema, fields, validate
 
 from crm_kernel.access.actor import Actor, Scope, widest
-from crm_kernel.access.models import AppUser, Role, RolePermission, Team, UserRole
+from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission, Team, UserRole
 from crm_kernel.access.preferences import first_language, language_choices, timezone_choices, usual_timezone
 from crm_kernel.access.services import (
     activate_user,
@@ -34,6 +34,7 @@ from crm_kernel.access.services import (
     update_team,
     update_user,
 )
+from crm_kernel.access.services.field_rules import free_field, restrict_field
 from crm_kernel.access.services.roles import BUILTIN_DESCRIPTIONS
 from crm_kernel.records.fields import Choice, Collection, Reference
 from crm_kernel.records.known_text import KnownText
@@ -42,6 +43,8 @@ from crm_kernel.unit_of_work import UnitOfWork
 
 _SCOPES = {"own": _l("Own records"), "team": _l("Records of the team"), "all": _l("All records")}
 
+
+_ACCESS = {"hidden": _l("Neither seen nor written"), "read": _l("Seen, not written")}
 
 #: Fields of a user that only those see who may change users.
 _ADMINISTRATION = {"needs": "update"}
@@ -106,6 +109,14 @@ class GrantSchema(Schema):
     scope = Choice(_SCOPES, attribute="reach", metadata={"label": _l("Reach")})
 
 
+class FieldRuleSchema(Schema):
+    """What a role's holders may not do with one field."""
+
+    record_type = fields.String(metadata={"label": _l("Record type"), "show_as": "record_type"})
+    field = fields.String(metadata={"label": _l("Field")})
+    access = Choice(_ACCESS, metadata={"label": _l("Access")})
+
+
 class RoleSchema(Schema):
     """A role."""
 
@@ -114,6 +125,14 @@ class RoleSchema(Schema):
         known=BUILTIN_DESCRIPTIONS, validate=validate.Length(max=255), metadata={"label": _l("Description")}
     )
     builtin = fields.Boolean(dump_only=True, metadata={"label": _l("Built in")})
+    field_rules = Collection(
+        FieldRuleSchema,
+        model=FieldRule,
+        key="role_id",
+        order_by="field",
+        dump_only=True,
+        metadata={"label": _l("Fields")},
+    )
     grants = Collection(
         GrantSchema,
         model=RolePermission,
@@ -151,6 +170,23 @@ class RevokedGrantSchema(Schema):
     """A permission to revoke."""
 
     permission = fields.String(required=True, metadata={"label": _l("Permission")})
+
+
+class FieldSchema(Schema):
+    """A field whose rule goes."""
+
+    record_type = fields.String(
+        required=True, metadata={"label": _l("Record type"), "help": _l("For example customer or sfa.opportunity.")}
+    )
+    field = fields.String(
+        required=True, metadata={"label": _l("Field"), "help": _l("For example annual_revenue, cf_tier or bank.risk.")}
+    )
+
+
+class RestrictedFieldSchema(FieldSchema):
+    """A field that a role's holders shall not see, or not write."""
+
+    access = Choice(_ACCESS, load_default="hidden", metadata={"label": _l("Access")})
 
 
 def record_types() -> list[RecordType]:
@@ -239,6 +275,8 @@ def _role() -> RecordType:
         actions=(
             _action("grant", _l("Grant a permission"), _grant, NewGrantSchema, icon="lock-open"),
             _action("revoke", _l("Revoke a permission"), _revoke, RevokedGrantSchema, icon="lock"),
+            _action("restrict_field", _l("Restrict a field"), restrict_field, RestrictedFieldSchema, icon="lock"),
+            _action("free_field", _l("Free a field"), free_field, FieldSchema, icon="lock-open"),
         ),
         visibility=_for_administrators,
         seen_with="update",

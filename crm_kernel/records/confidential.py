@@ -1,4 +1,4 @@
-"""Fields that only those see who hold a verb of the record type: metadata ``needs`` of a schema field names it.
+"""Fields that not everybody sees: those whose metadata ``needs`` a verb of the type, and those that roles hide.
 
 Everybody who may read users picks owners by their names; their addresses, roles and preferences are for those who may
 change users. Such a field is left out of every answer, page, export and search, and nobody else filters or sorts by it.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flask_babel import gettext as _
 
 from crm_kernel.access.actor import widest
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.errors import Forbidden
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def hidden_from(actor: Actor, plan: TypePlan) -> frozenset[str]:
     Asks the roles, not a token's own limits: a token that only reads still reads for its administrator.
     """
     needed = {name: verb for name, field in plan.fields.items() if (verb := field.field.metadata.get("needs"))}
-    return frozenset(
+    return hidden_fields(actor, plan.record_type.name) | frozenset(
         name for name, verb in needed.items() if widest(actor.grants, plan.record_type.permission(verb)) is None
     )
 
@@ -45,6 +46,8 @@ def refuse_hidden(actor: Actor, plan: TypePlan, query: ListQuery) -> None:
     """
     used = {query.order.field.name, *(condition.field for condition in query.conditions)}
     for name in sorted(used & hidden_from(actor, plan)):
+        if name in hidden_fields(actor, plan.record_type.name):
+            raise Forbidden(_("Filtering or sorting by %(field)s: your roles do not show it.", field=name))
         needed = plan.record_type.permission(plan.fields[name].field.metadata["needs"])
         raise Forbidden(
             _("Filtering or sorting by %(field)s needs the permission %(permission)s.", field=name, permission=needed)

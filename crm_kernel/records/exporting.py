@@ -18,6 +18,7 @@ from flask import Flask, Response, current_app, g
 
 from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.audit import record_access
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import authorize
 from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.custom_fields.current import learn_fields
@@ -55,7 +56,9 @@ class Export:
     def csv(self) -> Iterator[str]:
         """Yield the lines of a CSV file with a header, in batches; RFC 4180, comma, CRLF."""
         with self.app.app_context():
-            columns = csv_columns(plan_of(self.record_type), self.query.fields)
+            plan = plan_of(self.record_type)
+            hidden = hidden_fields(self.actor, self.record_type.name)
+            columns = [column for column in csv_columns(plan, self.query.fields) if column[0] not in hidden]
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow([name for name, _cell in columns])

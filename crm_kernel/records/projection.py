@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.sql.util import ClauseAdapter
 
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import sees_all, visible
+from crm_kernel.records.confidential import shown_to
 from crm_kernel.records.custom_fields.current import held
 from crm_kernel.records.known_text import KnownText
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of, title_column
@@ -71,6 +73,7 @@ def projection_of(actor: Actor, plan: TypePlan, names: Sequence[str]) -> Project
 
     The first column of every row is the key, for loading extensions and collections.
     """
+    names = shown_to(actor, plan, names)
     viewer = None if _all_visible(actor, plan.fields, names) else actor
     made = _cached((plan.record_type.name, tuple(names)), viewer, lambda: _make(plan, names, viewer))
     return cast(Projection, made)
@@ -83,7 +86,15 @@ def load_extensions(uow: UnitOfWork, plan: TypePlan, keys: Sequence[int]) -> dic
         reader = _extension_reader(uow, plan, extension)
         for key, values in reader.rows(uow, keys):
             found[key][extension.name] = values
+    _drop_hidden(hidden_fields(uow.actor, plan.record_type.name), found)
     return found
+
+
+def _drop_hidden(hidden: frozenset[str], found: Mapping[int, Mapping[str, dict[str, Any]]]) -> None:
+    for name in hidden:
+        extension, _dot, field = name.partition(".")
+        for extensions in found.values():
+            extensions.get(extension, {}).pop(field, None)
 
 
 def load_collection(

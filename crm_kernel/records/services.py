@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from flask import current_app
 from flask_babel import gettext as _
 
+from crm_kernel.access.field_access import payload_names, refuse_locked
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput, NotFound, PreconditionRequired, StaleVersion
 from crm_kernel.records.custom_fields.values import apart, born_with, forget_references, set_values
@@ -37,6 +38,7 @@ def create_record(uow: UnitOfWork, record_type: RecordType, payload: Mapping[str
         Conflict: a unique value is taken.
     """
     authorize(uow.actor, record_type.permission("create"))
+    refuse_locked(uow.actor, record_type.name, payload_names(payload))
     plan = plan_of(record_type)
     data, extensions = load(plan, payload)
     resolve_references(uow, plan.fields, data)
@@ -66,6 +68,7 @@ def update_record(
     """
     record = record_of(uow, record_type, uid)
     authorize(uow.actor, record_type.permission("update"), record)
+    refuse_locked(uow.actor, record_type.name, payload_names(payload))
     check_version(record, version)
     plan = plan_of(record_type)
     changes, extensions = load(plan, payload, partial=True)

@@ -49,6 +49,8 @@ CALLS = {
     "users token": ["bob@example.com", "--name", "script"],
     "users assign": ["bob@example.com", "manager"],
     "teams create": ["North"],
+    "roles fields restrict": ["reader", "customer", "notes", "hidden"],
+    "roles fields free": ["manager", "customer", "notes"],
     "fields add": ["customer", "color", "--kind", "text"],
     "fields change": ["customer", "tier", "--listed"],
     "fields archive": ["customer", "tier"],
@@ -213,6 +215,7 @@ def _fill(place: Place) -> None:
     crm("users", "create", "bob@example.com", "--role", "reader")
     crm("users", "create", "ivy@example.com", "--role", "reader")
     crm("users", "deactivate", "ivy@example.com")
+    crm("roles", "fields", "restrict", "manager", "customer", "notes", "read")
     crm("fields", "add", "customer", "tier", "--kind", "text")
     crm("fields", "add", "customer", "old", "--kind", "text")
     crm("fields", "archive", "customer", "old")

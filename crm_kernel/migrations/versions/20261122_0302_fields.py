@@ -53,13 +53,19 @@ def upgrade() -> None:
     op.create_table(
         "field_rule",
         sa.Column("id", database.Key, nullable=False),
+        sa.Column("uid", database.Uid(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("role_id", database.Key, nullable=False),
         sa.Column("record_type", sa.String(length=80), nullable=False),
         sa.Column("field", sa.String(length=120), nullable=False),
         sa.Column("access", sa.String(length=10), nullable=False),
+        sa.Column("custom", database.Json, nullable=True),
+        sa.Column("created_at", database.UTCDateTime(), nullable=False),
+        sa.Column("updated_at", database.UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["role_id"], ["role.id"], name=op.f("fk_field_rule_role_id_role"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_field_rule")),
         sa.UniqueConstraint("role_id", "record_type", "field", name=op.f("uq_field_rule_role_id_record_type_field")),
+        sa.UniqueConstraint("uid", name=op.f("uq_field_rule_uid")),
     )
 
 

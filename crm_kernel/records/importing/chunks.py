@@ -64,6 +64,10 @@ class SourceRun:
         # 64 bits per distinct key, not the keys themselves: a million rows take some 70 MB.
         self._seen: set[int] = set()
 
+    def fields(self) -> list[str]:
+        """Return the names of the fields that rows give, of extensions as ``extensions.bank.iban``."""
+        return self._drafter.roots()
+
     def process(self, uow: UnitOfWork, rows: Sequence[Row]) -> Outcome:
         """Import rows and return what became of them."""
         outcome = Outcome()

@@ -128,6 +128,12 @@ class Drafter:
             made.problems.append(Problem("", "", str(row.values["problem"]), sentence=True))
         return made
 
+    def roots(self) -> list[str]:
+        """Return the names of the fields that columns, constants and texts give."""
+        constants = [target for target, _value, _resolver in self._constants]
+        targets = [*(step.target for step in self._steps), *constants, *(target for target, _text in self._texts)]
+        return [target.root for target in targets]
+
     def column_of(self, path: str) -> str:
         """Return the column that gives a field; the path itself if none does."""
         return self._blamer.column_of(path)

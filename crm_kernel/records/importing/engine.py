@@ -23,6 +23,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
+from crm_kernel.access.field_access import refuse_locked
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import CrmError, InvalidInput
 from crm_kernel.records.custom_fields.current import learn_fields
@@ -201,6 +202,7 @@ def _refuse_unauthorised(actor: Actor, runs: Sequence[SourceRun]) -> None:
     for run in runs:
         for verb in verbs[run.spec.mode]:
             authorize(actor, run.plan.record_type.permission(verb))
+        refuse_locked(actor, run.plan.record_type.name, run.fields())
 
 
 def _chunks(run: SourceRun) -> Iterator[list[Row]]:

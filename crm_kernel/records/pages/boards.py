@@ -17,6 +17,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import NotFound
 from crm_kernel.records import fields
+from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison
 from crm_kernel.records.pages.presenting import money_text, record_url, text_of, title_of
 from crm_kernel.records.paging import Cursor
@@ -119,14 +120,16 @@ def _column_totals(
     value: Any = plan.fields[board.field].column
     currency: Any = sa.null()
     amount: Any = sa.null()
-    if board.total:
+    groups: list[Any] = []
+    if board.total and board.total not in hidden_from(uow.actor, plan):
         total = plan.fields[board.total]
         amount = sa.func.sum(total.column)
         currency = cast(Any, plan.fields[cast(fields.Money, total.field).currency].column)
+        groups.append(currency)  # PostgreSQL groups by no constant, not even by NULL
     statement = (
         sa.select(value, currency, sa.func.count(), amount)
         .where(value.in_(keys), *restrictions(uow, plan, query))
-        .group_by(value, currency)
+        .group_by(value, *groups)
     )
     found: dict[str, dict[str, Any]] = {}
     for key, code, count, total_amount in uow.session.execute(statement):

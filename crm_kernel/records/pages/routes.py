@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, Response, flash, redirect, render_template, 
 from flask_babel import gettext as _
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.field_access import writable_plan
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.api import body_of_request, etag_of, json_response, version_from_request
@@ -128,7 +129,7 @@ def new_page(record_type: RecordType) -> Any:
     uow, plan = current_uow(), plan_of(record_type)
     if request.method == "GET":
         return _form_page(record_type, details.prefilled(uow, plan, request.args), None, 200)
-    payload = without_blank_extensions(plan, forms.payload_of(plan, request.form))
+    payload = without_blank_extensions(plan, forms.payload_of(writable_plan(uow.actor, plan), request.form))
     try:
         with attempt(uow):
             record = create_record(uow, record_type, payload)
@@ -144,7 +145,7 @@ def edit_page(record_type: RecordType, uid: UUID) -> Any:
     if request.method == "GET":
         authorize(uow.actor, record_type.permission("update"), record_of(uow, record_type, uid))
         return _form_page(record_type, read_one(uow, record_type, uid), None, 200)
-    payload = forms.payload_of(plan, request.form)
+    payload = forms.payload_of(writable_plan(uow.actor, plan), request.form)
     version = request.form.get("version", type=int)
     try:
         with attempt(uow):
@@ -220,7 +221,7 @@ def export(record_type: RecordType) -> Response:
 def _form_page(record_type: RecordType, item: dict[str, Any], error: Exception | None, status: int) -> tuple[str, int]:
     plan, exists = plan_of(record_type), "id" in item
     errors = error.errors if isinstance(error, InvalidInput) else None
-    form = forms.form_of(plan, item, errors, partial=exists)
+    form = forms.form_of(writable_plan(current_uow().actor, plan), item, errors, partial=exists)
     if error is not None and errors is None:
         form["message"] = str(error)
     context = details.form_context(record_type, item if exists else None)
