@@ -94,10 +94,12 @@ def _view(draft: Draft, catalogue: Catalogue, path: str, errors: Mapping[str, li
     inner = catalogue
     if draft.kind == "related":
         relations = catalogue.relations()
-        relation = next((r for r in relations if r.name == draft.text("relation")), relations[0] if relations else None)
+        relation = next(
+            (r for r in relations if r.name == draft.first("relation")), relations[0] if relations else None
+        )
         found |= _related_view(draft, relations, relation, path)
         inner = relation.rows if relation else catalogue
-    found["join"] = _choice(f"{path}.join", _("Join"), draft.text("join", "all"), _join_labels())
+    found["join"] = _choice(f"{path}.join", _("Join"), draft.first("join", "all"), _join_labels())
     found["parts"] = [_view(part, inner, f"{path}.{n}", errors) for n, part in enumerate(draft.parts)]
     found["relates"] = bool(inner.relations())
     return found
@@ -108,9 +110,9 @@ def _condition_view(draft: Draft, catalogue: Catalogue, path: str) -> dict[str, 
     offered = {
         e.name: _entry_label(e)
         for e in catalogue.fields()
-        if e.kind != "id" or e is entry or draft.text("field") == "id"
+        if e.kind != "id" or e is entry or draft.first("field") == "id"
     }
-    name = entry.name if entry else draft.text("field")
+    name = entry.name if entry else draft.first("field")
     controls = [_choice(f"{path}.field", _("Field"), name, offered)]
     if entry is None:
         return {"controls": controls}
@@ -121,7 +123,7 @@ def _condition_view(draft: Draft, catalogue: Catalogue, path: str) -> dict[str, 
 
 
 def _value_controls(draft: Draft, entry: Entry, operator: str, path: str) -> list[dict[str, Any]]:
-    name, value = f"{path}.value", draft.text("value")
+    name, value = f"{path}.value", draft.first("value")
     choices = getattr(entry.plan.field, "choices", None)
     if operator == "empty" or entry.plan.kind is Kind.BOOLEAN:
         return [_choice(name, _("Value"), value or "true", {"true": _("Yes"), "false": _("No")})]
@@ -162,8 +164,8 @@ def _plain_control(entry: Entry, name: str, value: str) -> dict[str, Any]:
 
 
 def _date_controls(draft: Draft, operator: str, path: str) -> list[dict[str, Any]]:
-    mode = draft.text("mode", "date")
-    day = {"name": f"{path}.value", "label": _("Date"), "kind": "date", "value": draft.text("value")[:10]}
+    mode = draft.first("mode", "date")
+    day = {"name": f"{path}.value", "label": _("Date"), "kind": "date", "value": draft.first("value")[:10]}
     if operator in ("eq", "ne"):
         return [day]
     modes = {"date": _("the day"), "ago": _("ago"), "ahead": _("from now"), **moment_labels()}
@@ -174,7 +176,7 @@ def _date_controls(draft: Draft, operator: str, path: str) -> list[dict[str, Any
 
 
 def _period_controls(draft: Draft, path: str, prefix: str, label: str, *, timed: bool) -> list[dict[str, Any]]:
-    value = draft.text(f"{prefix}value", "" if prefix else "today")
+    value = draft.first(f"{prefix}value", "" if prefix else "today")
     if value[:1].isdigit():
         value = "day"
     windows = {"last": _("the last …"), "next": _("the next …"), "day": _("the day")}
@@ -187,7 +189,7 @@ def _period_controls(draft: Draft, path: str, prefix: str, label: str, *, timed:
             "name": f"{path}.{prefix}day",
             "label": _("Date"),
             "kind": "date",
-            "value": draft.text(f"{prefix}day")[:10],
+            "value": draft.first(f"{prefix}day")[:10],
         }
         return [*controls, day]
     return controls
@@ -195,7 +197,7 @@ def _period_controls(draft: Draft, path: str, prefix: str, label: str, *, timed:
 
 def _span_controls(draft: Draft, path: str, prefix: str, *, timed: bool) -> list[dict[str, Any]]:
     units = {unit: label for unit, label in unit_labels().items() if timed or unit != UNITS[0]}
-    number = draft.text(f"{prefix}number", "30")
+    number = draft.first(f"{prefix}number", "30")
     return [
         {
             "name": f"{path}.{prefix}number",
@@ -205,7 +207,7 @@ def _span_controls(draft: Draft, path: str, prefix: str, *, timed: bool) -> list
             "step": 1,
             "value": number,
         },
-        _choice(f"{path}.{prefix}unit", _("Unit"), draft.text(f"{prefix}unit", "days"), units),
+        _choice(f"{path}.{prefix}unit", _("Unit"), draft.first(f"{prefix}unit", "days"), units),
     ]
 
 
@@ -217,7 +219,7 @@ def _related_view(draft: Draft, relations: Sequence[Relation], relation: Relatio
         return {"controls": controls}
     sums = [entry for entry in relation.rows.fields() if entry.summable]
     measures = {"count": _("number"), **{f"sum:{e.name}": _("sum of %(field)s", field=e.plan.label) for e in sums}}
-    measure = draft.text("measure", "count")
+    measure = draft.first("measure", "count")
     measure = measure if measure in measures else "count"
     controls.append(_choice(f"{path}.measure", _("Measure"), measure, measures))
     controls += _sum_controls(draft, relation, measure, path) if measure != "count" else _count_controls(draft, path)
@@ -225,7 +227,7 @@ def _related_view(draft: Draft, relations: Sequence[Relation], relation: Relatio
 
 
 def _count_controls(draft: Draft, path: str) -> list[dict[str, Any]]:
-    least, most = draft.text("least"), draft.text("most")
+    least, most = draft.first("least"), draft.first("most")
     return [
         {
             "name": f"{path}.least",
@@ -252,11 +254,11 @@ def _sum_controls(draft: Draft, relation: Relation, measure: str, path: str) -> 
     entry = relation.rows.field(measure.removeprefix("sum:"))
     labels = {op: operator_label(op) for op in SUM_OPERATORS}
     controls = [
-        _choice(f"{path}.op", _("Comparison"), draft.text("op", "gte"), labels),
-        {"name": f"{path}.value", "label": _("Value"), "kind": "number", "value": draft.text("value")},
+        _choice(f"{path}.op", _("Comparison"), draft.first("op", "gte"), labels),
+        {"name": f"{path}.value", "label": _("Value"), "kind": "number", "value": draft.first("value")},
     ]
     if entry is not None and entry.currency:
-        currency = draft.text("currency")
+        currency = draft.first("currency")
         controls.append(
             {
                 "name": f"{path}.currency",
@@ -275,10 +277,10 @@ def _when_controls(draft: Draft, relation: Relation, path: str) -> list[dict[str
     if not dates:
         return []
     usual = relation.usual_date()
-    on = draft.text("on") or usual or next(iter(dates))
+    on = draft.first("on") or usual or next(iter(dates))
     timed = any(entry.name == on and entry.plan.kind is Kind.DATETIME for entry in relation.dates())
     controls = _period_controls(draft, path, "within_", _("When"), timed=timed)
-    if draft.text("within_value") and len(dates) > 1:
+    if draft.first("within_value") and len(dates) > 1:
         controls.append(_choice(f"{path}.on", _("By the date"), on, dates))
     return controls
 

@@ -27,7 +27,7 @@ class Draft:
     texts: dict[str, list[str]] = field(default_factory=dict)
     parts: list[Draft] = field(default_factory=list)
 
-    def text(self, key: str, otherwise: str = "") -> str:
+    def first(self, key: str, otherwise: str = "") -> str:
         """Return the first text of a key."""
         return (self.texts.get(key) or [otherwise])[0] or otherwise
 

@@ -37,7 +37,7 @@ def read_draft(draft: Draft, catalogue: Catalogue) -> Reading:
 
 def chosen_entry(draft: Draft, catalogue: Catalogue) -> Entry | None:
     """Return the field that a condition is about; the first one offered while none is chosen."""
-    name = draft.text("field")
+    name = draft.first("field")
     if name:
         return catalogue.field(name)
     return next((entry for entry in catalogue.fields() if entry.kind != "id"), None)
@@ -45,7 +45,7 @@ def chosen_entry(draft: Draft, catalogue: Catalogue) -> Entry | None:
 
 def chosen_operator(draft: Draft, entry: Entry) -> str:
     """Return the operator of a condition; the field's first one if it has no such operator."""
-    wanted = draft.text("op")
+    wanted = draft.first("op")
     return wanted if wanted in entry.operators else entry.operators[0]
 
 
@@ -59,7 +59,7 @@ def _part(draft: Draft, catalogue: Catalogue, path: str, place: str, places: dic
 
 
 def _group(draft: Draft, catalogue: Catalogue, path: str, place: str, places: dict[str, str]) -> dict[str, Any]:
-    join = draft.text("join", "all")
+    join = draft.first("join", "all")
     inner = {"all": f"{path}.and", "any": f"{path}.or"}.get(join, f"{path}.not.or")
     places[path] = place
     parts = [_part(part, catalogue, f"{inner}[{n}]", f"{place}.{n}", places) for n, part in enumerate(draft.parts)]
@@ -69,58 +69,58 @@ def _group(draft: Draft, catalogue: Catalogue, path: str, place: str, places: di
 def _condition(draft: Draft, catalogue: Catalogue) -> dict[str, Any]:
     entry = chosen_entry(draft, catalogue)
     if entry is None:
-        return {"field": draft.text("field"), "op": draft.text("op", "eq"), "value": draft.text("value")}
+        return {"field": draft.first("field"), "op": draft.first("op", "eq"), "value": draft.first("value")}
     operator = chosen_operator(draft, entry)
     return {"field": entry.name, "op": operator, "value": _value(draft, entry, operator)}
 
 
 def _value(draft: Draft, entry: Entry, operator: str) -> Any:
     if operator == "empty":
-        return draft.text("value", "true") != "false"
+        return draft.first("value", "true") != "false"
     if operator == "in":
         return [line.strip() for text in draft.texts.get("value", []) for line in text.splitlines() if line.strip()]
     if operator == "during":
         return _period(draft, "")
-    mode = draft.text("mode", "date")
+    mode = draft.first("mode", "date")
     if entry.plan.kind in DATES and operator not in ("eq", "ne") and mode != "date":
         return {"relative": _relative(draft, mode)}
-    return draft.text("value") or None
+    return draft.first("value") or None
 
 
 def _relative(draft: Draft, mode: str) -> str:
     if mode in MOMENTS:
         return mode
     sign = "-" if mode == "ago" else "+"
-    return f"{sign}{draft.text('number', '30')}{_LETTERS.get(draft.text('unit'), 'd')}"
+    return f"{sign}{draft.first('number', '30')}{_LETTERS.get(draft.first('unit'), 'd')}"
 
 
 def _period(draft: Draft, prefix: str) -> Any:
-    name = draft.text(f"{prefix}value", "today" if not prefix else "")
+    name = draft.first(f"{prefix}value", "today" if not prefix else "")
     if name in ("last", "next"):
-        number = draft.text(f"{prefix}number", "30")
+        number = draft.first(f"{prefix}number", "30")
         return {
             name: int(number) if number.isascii() and number.isdigit() else number,
-            "unit": draft.text(f"{prefix}unit", "days"),
+            "unit": draft.first(f"{prefix}unit", "days"),
         }
-    return draft.text(f"{prefix}day") if name == "day" else name
+    return draft.first(f"{prefix}day") if name == "day" else name
 
 
 def _related(draft: Draft, catalogue: Catalogue, path: str, place: str, places: dict[str, str]) -> dict[str, Any]:
     relations = {relation.name: relation for relation in catalogue.relations()}
-    name = draft.text("relation") or next(iter(relations), "")
-    relation, measure = relations.get(name), draft.text("measure", "count")
+    name = draft.first("relation") or next(iter(relations), "")
+    relation, measure = relations.get(name), draft.first("measure", "count")
     found = _sum(draft, name, measure) if measure.startswith("sum:") else _count(draft, name)
-    if draft.text("within_value"):
+    if draft.first("within_value"):
         found["within"] = _period(draft, "within_")
-        if draft.text("on"):
-            found["on"] = draft.text("on")
+        if draft.first("on"):
+            found["on"] = draft.first("on")
     if draft.parts and relation is not None:
         found["where"] = _group(draft, relation.rows, f"{path}.where", place, places)
     return found
 
 
 def _count(draft: Draft, name: str) -> dict[str, Any]:
-    limits = {"at_least": draft.text("least"), "at_most": draft.text("most")}
+    limits = {"at_least": draft.first("least"), "at_most": draft.first("most")}
     given = {key: int(text) if text.isascii() and text.isdigit() else text for key, text in limits.items() if text}
     return {"has": name, **({"at_least": 1} if not given else _sensible(given))}
 
@@ -131,6 +131,6 @@ def _sensible(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sum(draft: Draft, name: str, measure: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"sum": name, "of": measure.removeprefix("sum:"), "op": draft.text("op", "gte")}
-    found["value"] = draft.text("value") or None
-    return found | ({"currency": draft.text("currency")} if draft.text("currency") else {})
+    found: dict[str, Any] = {"sum": name, "of": measure.removeprefix("sum:"), "op": draft.first("op", "gte")}
+    found["value"] = draft.first("value") or None
+    return found | ({"currency": draft.first("currency")} if draft.first("currency") else {})
