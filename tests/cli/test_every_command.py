@@ -14,7 +14,7 @@ READING = {
     "users list", "users roles", "teams list", "fields list", "roles fields list",
     "events catalogue", "events dead", "events list", "events show",
     "jobs backlog", "jobs dead", "jobs list", "jobs queues", "jobs schedules", "jobs show",
-    "access explain", "audit list",
+    "access explain", "audit list", "records fields",
     "doctor", "demo show", "config show", "sfa report",
     "consent list", "consent purposes", "customers may-contact",
     "customers match", "customers duplicates list", "identifiers check",

@@ -79,7 +79,9 @@ def write_values(uow: UnitOfWork, plan: TypePlan, changes: Mapping[int, Row]) ->
     statement = sa.update(table).where(table.c.id == sa.bindparam("the_key"))
     statement = statement.values(custom=sa.bindparam("the_custom", type_=table.c.custom.type))
     for part in slices([key for key, values in changes.items() if values]):
-        known: dict[int, Any] = dict(connection.execute(sa.select(table.c.id, table.c.custom).where(table.c.id.in_(part))).all())
+        known: dict[int, Any] = dict(
+            connection.execute(sa.select(table.c.id, table.c.custom).where(table.c.id.in_(part))).all()
+        )
         rows = [
             {"the_key": key, "the_custom": _merged(known[key] or {}, as_json(plan, changes[key]))}
             for key in part
