@@ -86,7 +86,7 @@ def list_fields(instance: Instance, record_type: str | None, as_json: bool) -> N
 def add(
     instance: Instance, record_type: str, name: str, kind: str, dry_run: bool, as_json: bool, **options: Any
 ) -> None:
-    """Add a field NAME (cf_ is put before it) to the record type TYPE.
+    """Add the field cf_NAME to the record type TYPE.
 
     Example: crm fields add customer tier --kind choice --choice gold=Gold --choice silver=Silver --label en=Tier
     """
