@@ -27,7 +27,10 @@ pytestmark = pytest.mark.crm_databases("sqlite")
 
 INSTALLED = tuple(sorted(point.name for point in metadata.entry_points(group="crm.plugins")))
 #: What a page shows that is no text of the program: codes, names of modules and parameters, examples, languages' names.
-CODES = ("en", "fr", "English", "French", "Français", "system", "sort", "kernel", *INSTALLED, "customer.read sfa.*")
+CODES = (
+    *("en", "fr", "English", "French", "Français", "system", "sort", "kernel", *INSTALLED, "customer.read sfa.*"),
+    *("marketing", "service", "survey"),  # codes of purposes of contact
+)
 #: Endpoints that answer with something else than a page, by their end.
 NO_PAGE = ("static", "_export", "_suggest", "live", "ready", "api_docs", "openapi")
 
