@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.errors import InvalidInput, NotFound
 from crm_kernel.records.confidential import refuse_hidden, shown_to
-from crm_kernel.records.filter_tree import And, Comparison, Node, compile_tree, parse_text
+from crm_kernel.records.filter_tree import Aim, And, Comparison, Node, compile_tree, parse_text
 from crm_kernel.records.filters import parse_conditions
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Order, decode_cursor, order_of, page_statements
 from crm_kernel.records.plan import TypePlan, plan_of, title_column
@@ -131,7 +131,7 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
     names = shown_to(uow.actor, plan, query.fields)
     plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
     projection = projection_of(uow.actor, plan, _with(plain, query.order.field.name))
-    statement = projection.statement.where(*restrictions(uow, plan, query))
+    statement = projection.statement.where(*restrictions(uow, plan, query, Aim.FIRST))
     rows: list[Any] = []
     for part in page_statements(statement, record_type.model, query.order, query.cursor):
         missing = query.limit + 1 - len(rows)
@@ -214,7 +214,7 @@ def suggestions(uow: UnitOfWork, record_type: RecordType, text: str, *, limit: i
     return [{"id": row[0], "title": row[1]} for row in uow.session.execute(statement)]
 
 
-def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[sa.ColumnElement[bool]]:
+def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery, aim: Aim = Aim.ALL) -> list[sa.ColumnElement[bool]]:
     """Return what limits a list: visibility, conditions, searched words.
 
     Raises:
@@ -226,7 +226,7 @@ def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[sa.C
     if query.conditions:
         found.append(compile_tree(uow, plan, And(query.conditions)))
     if query.tree is not None:
-        found.append(compile_tree(uow, plan, query.tree))
+        found.append(compile_tree(uow, plan, query.tree, aim))
     if query.verb != "read":
         found.append(visible(uow.actor, plan.record_type, query.verb))
     if query.text:

@@ -3,6 +3,10 @@
 Logic has two values: a record fits a condition or its negation, also where a value is missing. SQL's third value never
 comes up, because negations are pushed down to the leaves, where a missing value is told apart by name. Visibility of
 related records is ANDed inside: nobody finds a customer by a sale he may not see.
+
+Related rows are counted and summed in one of two ways, by what is read. Groups of all related rows are looked up with ``IN``
+on SQLite, with EXISTS on PostgreSQL: when they do not fit into its ``work_mem``, an ``IN`` inside of OR, or a negated one,
+compares every record with every group (0.1 seconds became minutes with 100,000 customers).
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import operator as op
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -44,7 +49,16 @@ _COMPARE_RANGE: Mapping[str, Callable[[Any, Range], Any]] = {
 }
 
 
-def compile_tree(uow: UnitOfWork, plan: TypePlan, node: Node) -> Predicate:
+class Aim(Enum):
+    """What the rows are read for."""
+
+    #: All that fit: every related row is looked at once, whatever the number of records.
+    ALL = "all"
+    #: The first ones of an order: related rows are looked at record by record, until there are enough.
+    FIRST = "first"
+
+
+def compile_tree(uow: UnitOfWork, plan: TypePlan, node: Node, aim: Aim = Aim.ALL) -> Predicate:
     """Return the tree as a predicate over the record type's table, for the unit's actor and time.
 
     Raises:
@@ -52,7 +66,7 @@ def compile_tree(uow: UnitOfWork, plan: TypePlan, node: Node) -> Predicate:
     """
     clock = Clock.of(uow.now, uow.actor.timezone)
     frame = _Frame(catalogue_of(plan, uow.actor), table_of(plan.record_type.model), ())
-    return _Compiler(uow, clock).node(frame, node, "filter", negated=False)
+    return _Compiler(uow, clock, aim).node(frame, node, "filter", negated=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,7 @@ class _Compiler:
 
     uow: UnitOfWork
     clock: Clock
+    aim: Aim
 
     def node(self, frame: _Frame, node: Node, path: str, *, negated: bool) -> Predicate:
         if isinstance(node, Not):
@@ -154,9 +169,9 @@ class _Compiler:
         relation = named_relation(frame.catalogue, node.relation, f"{path}.has")
         inner = frame.inside(relation)
         conditions = self._limits(inner, relation, node, path)
-        found = [_at_least(frame, inner, relation, conditions, node.at_least)] if node.at_least else []
+        found = [self._at_least(frame, inner, relation, conditions, node.at_least)] if node.at_least else []
         if node.at_most is not None:
-            found.append(sa.not_(_at_least(frame, inner, relation, conditions, node.at_most + 1)))
+            found.append(sa.not_(self._at_least(frame, inner, relation, conditions, node.at_most + 1)))
         return sa.and_(*found)
 
     def _total(self, frame: _Frame, node: Total, path: str) -> Predicate:
@@ -170,11 +185,37 @@ class _Compiler:
             conditions.append(inner.sql(currency.column) == node.currency)
         amount, compare = inner.sql(entry.column), _COMPARE[node.operator]
         total = sa.func.coalesce(sa.func.sum(amount, type_=amount.type), sa.literal(0, sa.Integer), type_=amount.type)
-        keys = _keys(inner, inner.sql(relation.key), conditions)
-        host, fits = frame.sql(relation.host_key), compare(total, value)
+        if self.aim is Aim.FIRST:
+            return cast(Predicate, compare(_beside(frame, inner, relation, conditions, total), value))
+        fits = compare(total, value)
         if compare(Decimal(0), Decimal(str(value))):  # a record without rows fits: the others are named
-            return cast(Predicate, host.not_in(keys.having(sa.not_(fits))))
-        return cast(Predicate, host.in_(keys.having(fits)))
+            return sa.not_(self._grouped(frame, inner, relation, conditions, sa.not_(fits)))
+        return self._grouped(frame, inner, relation, conditions, fits)
+
+    def _at_least(
+        self, frame: _Frame, inner: _Frame, relation: Relation, conditions: list[Predicate], number: int
+    ) -> Predicate:
+        if number == 1:
+            link, host = inner.sql(relation.key), frame.sql(relation.host_key)
+            rows = sa.select(sa.literal(1)).select_from(inner.source).where(link == host, *conditions)
+            return sa.exists(rows.correlate(frame.source))
+        if self.aim is Aim.FIRST:
+            return cast(Predicate, _beside(frame, inner, relation, conditions, sa.func.count()) >= number)
+        return self._grouped(frame, inner, relation, conditions, sa.func.count() >= number)
+
+    def _grouped(
+        self, frame: _Frame, inner: _Frame, relation: Relation, conditions: list[Predicate], fits: Predicate
+    ) -> Predicate:
+        """Return whether a record is among those whose related rows, grouped by record, fit."""
+        link, host = inner.sql(relation.key), frame.sql(relation.host_key)
+        rows = sa.select(link.label("host")).select_from(inner.source).where(link.is_not(None), *conditions)
+        groups = rows.group_by(link).having(fits).correlate(None)
+        if self.uow.session.get_bind().dialect.name == "sqlite":
+            return cast(Predicate, host.in_(groups))
+        found = groups.subquery()
+        return sa.exists(
+            sa.select(sa.literal(1)).select_from(found).where(found.c.host == host).correlate(frame.source)
+        )
 
     def _limits(self, inner: _Frame, relation: Relation, node: Has | Total, path: str) -> list[Predicate]:
         """Return what limits related rows: what they are, who may see them, ``where``, and the period."""
@@ -199,18 +240,11 @@ class _Compiler:
         return [inner.source.c.id.in_(sa.select(wanted.model.id).where(rule).correlate(None))]
 
 
-def _at_least(frame: _Frame, inner: _Frame, relation: Relation, conditions: list[Predicate], number: int) -> Predicate:
+def _beside(frame: _Frame, inner: _Frame, relation: Relation, conditions: list[Predicate], what: Any) -> Any:
+    """Return an aggregate over the related rows of one record."""
     link, host = inner.sql(relation.key), frame.sql(relation.host_key)
-    if number == 1:
-        rows = sa.select(sa.literal(1)).select_from(inner.source).where(link == host, *conditions)
-        return sa.exists(rows.correlate(frame.source))
-    keys = _keys(inner, link, conditions).having(sa.func.count() >= number)
-    return cast(Predicate, host.in_(keys))
-
-
-def _keys(inner: _Frame, link: Any, conditions: list[Predicate]) -> sa.Select[Any]:
-    rows = sa.select(link).select_from(inner.source).where(link.is_not(None), *conditions)
-    return rows.group_by(link).correlate(None)
+    rows = sa.select(what).select_from(inner.source).where(link == host, *conditions)
+    return rows.correlate(frame.source).scalar_subquery()
 
 
 def _compared(column: Any, operator: str, found: Any) -> Predicate:

@@ -113,12 +113,12 @@ def _condition_view(draft: Draft, catalogue: Catalogue, path: str) -> dict[str, 
         if e.kind != "id" or e is entry or draft.first("field") == "id"
     }
     name = entry.name if entry else draft.first("field")
-    controls = [_choice(f"{path}.field", _("Field"), name, offered)]
+    controls = [_deciding(f"{path}.field", _("Field"), name, offered)]
     if entry is None:
         return {"controls": controls}
     operator = chosen_operator(draft, entry)
-    labels = {op: operator_label(op) for op in entry.operators}
-    controls.append(_choice(f"{path}.op", _("Comparison"), operator, labels))
+    labels = {op: operator_label(op, entry.plan.kind) for op in entry.operators}
+    controls.append(_deciding(f"{path}.op", _("Comparison"), operator, labels))
     return {"controls": [*controls, *_value_controls(draft, entry, operator, path)]}
 
 
@@ -169,7 +169,7 @@ def _date_controls(draft: Draft, operator: str, path: str) -> list[dict[str, Any
     if operator in ("eq", "ne"):
         return [day]
     modes = {"date": _("the day"), "ago": _("ago"), "ahead": _("from now"), **moment_labels()}
-    controls = [_choice(f"{path}.mode", _("Counted from"), mode, modes)]
+    controls = [_deciding(f"{path}.mode", _("Counted from"), mode, modes)]
     if mode == "date":
         return [*controls, day]
     return [*controls, *_span_controls(draft, path, "", timed=True)] if mode in ("ago", "ahead") else controls
@@ -181,7 +181,7 @@ def _period_controls(draft: Draft, path: str, prefix: str, label: str, *, timed:
         value = "day"
     windows = {"last": _("the last …"), "next": _("the next …"), "day": _("the day")}
     options = {**({"": _("at any time")} if prefix else {}), **windows, **period_labels()}
-    controls = [_choice(f"{path}.{prefix}value", label, value, options)]
+    controls = [_deciding(f"{path}.{prefix}value", label, value, options)]
     if value in ("last", "next"):
         return [*controls, *_span_controls(draft, path, prefix, timed=timed)]
     if value == "day":
@@ -214,14 +214,14 @@ def _span_controls(draft: Draft, path: str, prefix: str, *, timed: bool) -> list
 def _related_view(draft: Draft, relations: Sequence[Relation], relation: Relation | None, path: str) -> dict[str, Any]:
     offered = {found.name: found.label for found in relations}
     chosen = relation.name if relation else ""
-    controls = [_choice(f"{path}.relation", _("Related records"), chosen, offered)]
+    controls = [_deciding(f"{path}.relation", _("Related records"), chosen, offered)]
     if relation is None:
         return {"controls": controls}
     sums = [entry for entry in relation.rows.fields() if entry.summable]
     measures = {"count": _("number"), **{f"sum:{e.name}": _("sum of %(field)s", field=e.plan.label) for e in sums}}
     measure = draft.first("measure", "count")
     measure = measure if measure in measures else "count"
-    controls.append(_choice(f"{path}.measure", _("Measure"), measure, measures))
+    controls.append(_deciding(f"{path}.measure", _("Measure"), measure, measures))
     controls += _sum_controls(draft, relation, measure, path) if measure != "count" else _count_controls(draft, path)
     return {"controls": controls + _when_controls(draft, relation, path)}
 
@@ -283,6 +283,11 @@ def _when_controls(draft: Draft, relation: Relation, path: str) -> list[dict[str
     if draft.first("within_value") and len(dates) > 1:
         controls.append(_choice(f"{path}.on", _("By the date"), on, dates))
     return controls
+
+
+def _deciding(name: str, label: str, value: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a choice that decides which other controls there are."""
+    return _choice(name, label, value, options) | {"decides": True}
 
 
 def _choice(name: str, label: str, value: str, options: Mapping[str, Any]) -> dict[str, Any]:

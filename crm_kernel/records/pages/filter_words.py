@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 
-def operator_label(operator: str) -> str:
-    """Return an operator in words."""
+def operator_label(operator: str, kind: Kind | None = None) -> str:
+    """Return an operator in words; those of dates have words of their own."""
+    dated: Mapping[str, str] = {"lt": _("before"), "lte": _("until"), "gt": _("after"), "gte": _("since")}
+    if kind in (Kind.DATE, Kind.DATETIME) and operator in dated:
+        return dated[operator]
     labels: Mapping[str, str] = {
         "eq": _("is"),
         "ne": _("is not"),
@@ -36,6 +39,11 @@ def operator_label(operator: str) -> str:
         "during": _("lies in"),
     }
     return labels[operator]
+
+
+def comparison_text(uow: UnitOfWork, field: FieldPlan, comparison: Comparison) -> str:
+    """Return what a condition says of its field: operator and value; references cost one query."""
+    return f"{operator_label(comparison.operator, field.kind)} {value_text(uow, field, comparison)}"
 
 
 def value_text(uow: UnitOfWork, field: FieldPlan, comparison: Comparison) -> str:
@@ -78,7 +86,7 @@ def _said(uow: UnitOfWork, catalogue: Catalogue, node: Node) -> str:
         entry = catalogue.field(node.field)
         if entry is None:
             return node.field
-        return f"{entry.plan.label} {operator_label(node.operator)} {value_text(uow, entry.plan, node)}"
+        return f"{entry.plan.label} {comparison_text(uow, entry.plan, node)}"
     return _said_of_related(uow, catalogue, node)
 
 

@@ -15,7 +15,7 @@ from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison, Relative, Window
 from crm_kernel.records.filters import filterable
-from crm_kernel.records.pages.filter_words import operator_label, tree_text, value_text
+from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
@@ -109,7 +109,7 @@ def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Argument
     found = [
         {
             "label": filterable(plan)[condition.field].label,
-            "text": f"{operator_label(condition.operator)} {value_text(uow, filterable(plan)[condition.field], condition)}",
+            "text": comparison_text(uow, filterable(plan)[condition.field], condition),
             "remove_url": address(plan.record_type, replaced(arguments, **{condition.parameter: None})),
         }
         for condition in query.conditions
@@ -176,7 +176,9 @@ def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pin
         "label": field.label,
         "kind": _FILTER_KINDS.get(field.kind, field.kind.value),
         "pinned": pinned,
-        "operators": [{"value": op, "label": operator_label(op)} for op in operators if op not in ("empty", "during")],
+        "operators": [
+            {"value": op, "label": operator_label(op, field.kind)} for op in operators if op not in ("empty", "during")
+        ],
         "operator": active.operator if active else None,
         "value": _typed_again(active.value) if active else None,
     }

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
-from crm_kernel.records.filter_tree import compile_tree, parse_tree
+from crm_kernel.records.filter_tree import Aim, compile_tree, parse_tree
 from crm_kernel.records.plan import plan_of
 from crm_kernel.unit_of_work import writing
 from tests.kernel.records.brute_force import World, fits
@@ -184,9 +184,14 @@ def ask(crm_app, types):
                     for tree in trees:
                         node = parse_tree(plan, tree, actor)
                         assert parse_tree(plan, node.to_json(), actor) == node
-                        where = compile_tree(uow, plan, node)
-                        keys = uow.session.execute(sa.select(wanted.model.id).where(where)).scalars()
-                        found.append({key - 1 for key in keys})
+                        both = [
+                            uow.session.scalars(
+                                sa.select(wanted.model.id).where(compile_tree(uow, plan, node, aim))
+                            ).all()
+                            for aim in Aim
+                        ]
+                        assert sorted(both[0]) == sorted(both[1])
+                        found.append({key - 1 for key in both[0]})
                     raise Rolled
             except Rolled:
                 return found
