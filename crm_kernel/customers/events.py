@@ -6,10 +6,15 @@ Changes of many at once are told by the one bulk event that all record types sha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from crm_kernel.events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from crm_kernel.customers.models import Customer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,8 @@ class CustomerUpdated(Event):
     name: ClassVar[str] = "kernel.customer_updated"
 
     customer_id: UUID
-    #: Names of the changed fields, sorted, separated by commas; ``relationships`` for a tie to another customer.
+    #: Names of the changed fields, sorted, separated by commas; ``relationships`` for a tie to another customer,
+    #: ``extensions.bank.risk`` for a module's field. Own fields and the others that one request changed come as two events.
     changed: str
 
     @property
@@ -86,6 +92,11 @@ class ConsentWithdrawn(Event):
     channel: str
     #: The purpose's code.
     purpose: str
+
+
+def customer_updated(customer: Customer, names: Iterable[str]) -> CustomerUpdated:
+    """Return the event that fields of a customer changed."""
+    return CustomerUpdated(customer_id=customer.uid, changed=",".join(sorted(names)))
 
 
 EVENTS = (

@@ -6,6 +6,7 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import lazy_pgettext
 
 from crm_kernel.customers.bulk import create_customers, update_customers
+from crm_kernel.customers.events import customer_updated
 from crm_kernel.customers.models import Customer, Relationship
 from crm_kernel.customers.panels import page_context, panels
 from crm_kernel.customers.queries import visible_relationships
@@ -48,6 +49,7 @@ def _customer() -> RecordType:
             create_many=create_customers,
             update_many=update_customers,
         ),
+        updated=customer_updated,
         external_key=("source", "external_ref"),
         nav_order=10,
         detail_template="customers/detail.html",

@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from crm_kernel.customers.choices import HOUSEHOLD, KINDS, ORGANIZATION, PERSON
-from crm_kernel.customers.events import CustomerUpdated
+from crm_kernel.customers.events import customer_updated
 from crm_kernel.customers.models import Customer, Relationship, new_uid
 from crm_kernel.customers.problems import Problems
 
@@ -222,4 +222,4 @@ def _overlaps(row: Mapping[str, Any]) -> sa.ColumnElement[bool]:
 
 def _tell(uow: UnitOfWork, ends: Mapping[int, Customer]) -> None:
     for customer in ends.values():
-        uow.record(CustomerUpdated(customer_id=customer.uid, changed="relationships"))
+        uow.record(customer_updated(customer, ["relationships"]))

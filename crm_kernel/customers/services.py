@@ -21,7 +21,7 @@ from crm_kernel.customers.claims import (
 )
 from crm_kernel.customers.drafting import Draft, Stored, draft_changes, draft_new
 from crm_kernel.customers.effects import effects_of
-from crm_kernel.customers.events import CustomerCreated, CustomerDeleted, CustomerUpdated
+from crm_kernel.customers.events import CustomerCreated, CustomerDeleted, customer_updated
 from crm_kernel.customers.evidence import history_of
 from crm_kernel.customers.models import ContactPoint, Customer, new_uid
 from crm_kernel.customers.normalising import contact_values
@@ -73,7 +73,7 @@ def update_customer(uow: UnitOfWork, customer: Customer, changes: Mapping[str, A
     if not changed:
         return
     write(uow, stored, effects)
-    uow.record(CustomerUpdated(customer_id=customer.uid, changed=",".join(sorted(changed))))
+    uow.record(customer_updated(customer, changed))
 
 
 def delete_customer(uow: UnitOfWork, customer: Customer) -> None:

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import copy
 from typing import Any, cast
 
 from apispec.ext.marshmallow.common import resolve_schema_cls
-from flask import Flask, current_app
+from flask import Flask, g
 from flask_smorest import Api
 from marshmallow import Schema
 from marshmallow import fields as ma
 
+from crm_kernel.access.actor import SYSTEM
 from crm_kernel.records import fields
-from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.filters import filterable
 from crm_kernel.records.openapi_answers import CatalogueSchema, ProblemSchema, changing_answers, reading_answers
+from crm_kernel.records.openapi_custom import add_custom_fields
+from crm_kernel.records.openapi_schemas import (
+    component_name,
+    filter_parameters,
+    query_parameter,
+    read_schema,
+    write_schema,
+)
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, sortable
-from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
+from crm_kernel.records.plan import plan_of
 from crm_kernel.records.record_type import Action, RecordType
 
 #: Good answers without a body, beside the record itself.
 _HANDED_OVER = {"204": {"description": "Done, and the record is no longer yours to read"}}
 _UNCHANGED = {"304": {"description": "Unchanged since the version that If-None-Match names"}}
-
-
-class ReferenceSchema(Schema):
-    """A link as it is read: null values mean that there is one which the reader may not see."""
-
-    id = ma.UUID(allow_none=True)
-    title = ma.String(allow_none=True)
 
 
 def make_api(app: Flask, title: str, version: str) -> Api:
@@ -91,8 +90,11 @@ def _component_name(schema: Any) -> str:
 
 
 def openapi_document(app: Flask) -> dict[str, Any]:
-    """Return the document as plain JSON values: lazy texts in the current language."""
-    found = cast("dict[str, Any]", _plain(app.extensions["crm_api"].spec.to_dict()))
+    """Return the document as plain JSON values: lazy texts in the current language, custom fields of this moment."""
+    api = app.extensions["crm_api"]
+    found = cast("dict[str, Any]", _plain(api.spec.to_dict()))
+    add_custom_fields(api, found, g.get("crm_actor", SYSTEM))
+    found = cast("dict[str, Any]", _plain(found))
     used = {
         tag
         for path in found["paths"].values()
@@ -116,18 +118,22 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
     """Return the description of the list."""
     plan = plan_of(record_type)
     parameters = [
-        _query("q", "Words that must all start a word of the record."),
-        _query(
+        query_parameter("q", "Words that must all start a word of the record."),
+        query_parameter(
             "sort",
             "Field to sort by; - before it for descending.",
             enum=[s for n in sortable(plan) for s in (n, f"-{n}")],
         ),
-        _query("limit", f"Rows per page, {DEFAULT_LIMIT} if not given.", type="integer", minimum=1, maximum=MAX_LIMIT),
-        _query("cursor", "next_cursor of the page before."),
-        _query("fields", "Comma-separated fields to return."),
-        _query("filter", "A tree of conditions as JSON over the names of the catalogue; its errors name the place."),
-        _query("count", "true to count the rows of the whole list.", enum=["true"]),
-        *_filter_parameters(plan),
+        query_parameter(
+            "limit", f"Rows per page, {DEFAULT_LIMIT} if not given.", type="integer", minimum=1, maximum=MAX_LIMIT
+        ),
+        query_parameter("cursor", "next_cursor of the page before."),
+        query_parameter("fields", "Comma-separated fields to return."),
+        query_parameter(
+            "filter", "A tree of conditions as JSON over the names of the catalogue; its errors name the place."
+        ),
+        query_parameter("count", "true to count the rows of the whole list.", enum=["true"]),
+        *filter_parameters(filterable(plan)),
     ]
     page = Schema.from_dict(
         {
@@ -136,7 +142,7 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
             "count": ma.Integer(),
             "count_is_exact": ma.Boolean(),
         },
-        name=f"{_pascal(record_type)}Page",
+        name=f"{component_name(record_type)}Page",
     )
     return {"summary": f"List {record_type.slug}", "parameters": parameters, "responses": reading_answers(page, 422)}
 
@@ -153,7 +159,7 @@ def read_operation(record_type: RecordType) -> dict[str, Any]:
     """Return the description of reading one record."""
     return {
         "summary": f"Read one of {record_type.slug}",
-        "parameters": [_query("fields", "Comma-separated fields to return.")],
+        "parameters": [query_parameter("fields", "Comma-separated fields to return.")],
         "responses": reading_answers(read_schema(record_type), 404, 422) | _UNCHANGED,
     }
 
@@ -197,94 +203,6 @@ def action_operation(record_type: RecordType, action: Action) -> dict[str, Any]:
     }
 
 
-def read_schema(record_type: RecordType) -> type[Schema]:
-    """Return the schema of a record as it is read: references as objects, parts with their ids."""
-    return _once("read", record_type, _make_read_schema)
-
-
-def write_schema(record_type: RecordType) -> type[Schema]:
-    """Return the schema of a record as it is written."""
-    return _once("write", record_type, _make_write_schema)
-
-
-def _once(use: str, record_type: RecordType, make: Callable[[RecordType], type[Schema]]) -> type[Schema]:
-    # One class per application: two classes of one name would become two components of the document.
-    known: dict[Any, type[Schema]] = current_app.extensions.setdefault("crm_api_schemas", {})
-    if (use, record_type.name) not in known:
-        known[use, record_type.name] = make(record_type)
-    return known[use, record_type.name]
-
-
-def _make_read_schema(record_type: RecordType) -> type[Schema]:
-    plan = plan_of(record_type)
-    shown: dict[str, Any] = {"id": ma.UUID(required=True), "version": ma.Integer(required=True)}
-    shown |= {
-        name: _maybe_null(field, _as_read(field.field, f"{_pascal(record_type)}{name.title().replace('_', '')}"))
-        for name, field in plan.fields.items()
-        if field.readable
-    }
-    if plan.extensions:
-        parts: dict[str, Any] = {
-            extension.name: ma.Nested(_renamed(extension.schema, f"{_pascal(record_type)}{extension.name.title()}Read"))
-            for extension in plan.extensions
-        }
-        shown["extensions"] = ma.Nested(Schema.from_dict(parts, name=f"{_pascal(record_type)}ExtensionsRead"))
-    return Schema.from_dict(shown, name=_pascal(record_type))
-
-
-def _make_write_schema(record_type: RecordType) -> type[Schema]:
-    plan = plan_of(record_type)
-    written: dict[str, Any] = {name: field.field for name, field in plan.fields.items() if field.writable}
-    if plan.extensions:
-        parts: dict[str, Any] = {extension.name: ma.Nested(extension.schema) for extension in plan.extensions}
-        written["extensions"] = ma.Nested(Schema.from_dict(parts, name=f"{_pascal(record_type)}Extensions"))
-    return Schema.from_dict(written, name=f"{_pascal(record_type)}Input")
-
-
-def _maybe_null(plan: FieldPlan, shown: Any) -> Any:
-    """Return a field as the reader meets it: what nobody writes has no rule of its own, its column says what it is."""
-    if not plan.writable and not shown.allow_none and _holds_null(plan):
-        shown = copy(shown)
-        shown.allow_none = True
-    return shown
-
-
-def _holds_null(plan: FieldPlan) -> bool:
-    columns = getattr(getattr(plan.column, "property", None), "columns", ())
-    return plan.side is not None or any(getattr(column, "nullable", True) for column in columns)
-
-
-def _as_read(field: Any, name: str) -> Any:
-    if isinstance(field, fields.Reference):
-        return ma.Nested(ReferenceSchema, allow_none=True)
-    if isinstance(field, fields.Collection):
-        parts = {
-            key: _as_read(part, f"{name}{key.title()}") for key, part in field.part_schema._declared_fields.items()
-        }
-        return ma.List(ma.Nested(Schema.from_dict({"id": ma.UUID(), **parts}, name=f"{name}Part")))
-    if getattr(field, "open_when_read", False):
-        field = copy(field)
-        field.validators = []
-    return field
-
-
-def _renamed(schema: type[Schema], name: str) -> type[Schema]:
-    return Schema.from_dict({key: _as_read(field, name) for key, field in schema._declared_fields.items()}, name=name)
-
-
-def _filter_parameters(plan: TypePlan) -> list[dict[str, Any]]:
-    return [
-        _query(name if operator == "eq" else f"{name}__{operator}", f"{field.label}: {operator}")
-        for name, field in filterable(plan).items()
-        if field.kind is not Kind.COLLECTION
-        for operator in OPERATORS[field.kind]
-    ]
-
-
-def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"in": "query", "name": name, "description": description, "schema": {"type": "string", **schema}}
-
-
 def _if_match() -> dict[str, Any]:
     return {
         "in": "header",
@@ -297,7 +215,3 @@ def _if_match() -> dict[str, Any]:
 
 def _body(schema: Schema) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _pascal(record_type: RecordType) -> str:
-    return "".join(part.title() for part in record_type.name.replace(".", "_").split("_"))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from crm_kernel.access.actor import Actor
+    from crm_kernel.events import Event
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: The verbs every record type has; permissions are ``<record type>.<verb>``.
@@ -139,6 +140,9 @@ class RecordType:
     #: ``visibility(actor)`` → predicate over the model, ANDed to own/team/all everywhere, for rows that are seen by those
     #: who may see what they are about (``visible_interactions``).
     visibility: Callable[[Actor], ColumnElement[bool]] | None = None
+    #: ``updated(record, names)`` → the event that tells of changed fields which the type's own service does not see: custom
+    #: fields (``cf_tier``) and extensions' (``extensions.bank.risk``). None: nobody is told of these.
+    updated: Callable[[Any, Sequence[str]], Event] | None = None
     #: Verb without which ``visibility`` shows nobody a row: the navigation then leaves the list out, and the list, where
     #: somebody opens it all the same, says what is missing. None: whoever reads the type sees some.
     seen_with: str | None = None

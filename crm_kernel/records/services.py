@@ -78,17 +78,19 @@ def update_record(
     own, custom = apart(changes)
     with unique_conflicts():
         update = record_type.services.update
-        set_values(plan, record, custom)
+        beside = set_values(plan, record, custom)
         if update:
             update(uow, record, own)
         else:
             generic_update(uow, record_type, record, own)
         uow.session.flush()
-        write_extensions(uow, plan, record.id, extensions)
+        beside += write_extensions(uow, plan, record.id, extensions)
         if uow.touched - already - {record} and record not in uow.touched - already:
             # Only parts or extensions changed: they belong to the representation, so its version must move too.
             record.updated_at = uow.now
             uow.session.flush()
+    if beside and record_type.updated:
+        uow.record(record_type.updated(record, beside))
     return record
 
 

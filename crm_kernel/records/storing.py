@@ -61,11 +61,12 @@ def _write_parts(uow: UnitOfWork, record: Any, given: list[tuple[Collection, lis
             uow.session.delete(gone)
 
 
-def set_changed(record: Any, changes: Mapping[str, Any]) -> None:
-    """Set those attributes that differ, so that a change of nothing is none."""
-    for attribute, value in changes.items():
-        if getattr(record, attribute) != value:
-            setattr(record, attribute, value)
+def set_changed(record: Any, changes: Mapping[str, Any]) -> list[str]:
+    """Set those attributes that differ and return their names: a change of nothing is none."""
+    changed = [attribute for attribute, value in changes.items() if getattr(record, attribute) != value]
+    for attribute in changed:
+        setattr(record, attribute, changes[attribute])
+    return changed
 
 
 class unique_conflicts:
@@ -83,8 +84,14 @@ def _constraint(error: sa.exc.IntegrityError) -> str:
     return str(error.orig).strip().splitlines()[0]
 
 
-def write_extensions(uow: UnitOfWork, plan: TypePlan, key: int, extensions: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the given fields of a record's extensions, flushed; an extension that is not given stays as it is."""
+def write_extensions(
+    uow: UnitOfWork, plan: TypePlan, key: int, extensions: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Write the given fields of a record's extensions, flushed, and return the names of those that changed.
+
+    An extension that is not given stays as it is. Names are those of the API: ``extensions.bank.risk``.
+    """
+    changed: list[str] = []
     for extension in plan.extensions:
         values = extensions.get(extension.name)
         if not values:
@@ -95,5 +102,7 @@ def write_extensions(uow: UnitOfWork, plan: TypePlan, key: int, extensions: Mapp
         if row is None:
             row = extension.model(**{side_key(extension.model).key: key})
             uow.session.add(row)
-        set_changed(row, values)
+        names = {field.field.attribute or name: name for name, field in plan.extension_fields[extension.name].items()}
+        changed += [f"extensions.{extension.name}.{names.get(found, found)}" for found in set_changed(row, values)]
     uow.session.flush()
+    return changed

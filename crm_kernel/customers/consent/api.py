@@ -19,8 +19,8 @@ from crm_kernel.customers.consent.suppression import suppress
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.api import body_of_request, json_response
 from crm_kernel.records.calendar import keep_to_calendar, within_calendar
-from crm_kernel.records.openapi import read_schema
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
+from crm_kernel.records.openapi_schemas import read_schema
 from crm_kernel.records.payloads import load_with
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.reading import page_of, parse_query, read_one, record_of

@@ -62,12 +62,13 @@ def born_with(uow: UnitOfWork, plan: TypePlan, values: Row) -> Iterator[None]:
         sa.event.remove(uow.session, "transient_to_pending", give)
 
 
-def set_values(plan: TypePlan, record: Any, values: Row) -> None:
-    """Set custom values of a mapped object; what is not given stays, and a change of nothing is none."""
+def set_values(plan: TypePlan, record: Any, values: Row) -> list[str]:
+    """Set custom values of a mapped object and return the names of those that changed; what is not given stays."""
     before = record.custom or {}
     after = _merged(before, as_json(plan, values))
     if after != before:
         record.custom = after
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
 def write_values(uow: UnitOfWork, plan: TypePlan, changes: Mapping[int, Row]) -> None:

@@ -16,7 +16,7 @@ from marshmallow import Schema, missing
 from crm_kernel.records import fields
 from crm_kernel.records.custom_fields.kinds import MultiChoice
 from crm_kernel.records.pages.defaults import default_of
-from crm_kernel.records.pages.submitted import submitted
+from crm_kernel.records.pages.submitted import TRUTHS, submitted
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of
 
 if TYPE_CHECKING:
@@ -159,7 +159,16 @@ def _control(
         control |= _money(field, item, prefix, errors)
     elif field.kind is Kind.DATETIME:
         control["kind"] = "datetime"
+    elif field.kind is Kind.BOOLEAN and field.field.allow_none:
+        control |= _truth(value)
     return control
+
+
+def _truth(value: bool | None) -> dict[str, Any]:
+    """Return a yes or no that may be unknown as a choice: a box that is not ticked would answer no for everybody."""
+    labels = {None: "–", True: _("Yes"), False: _("No")}
+    choices = [{"value": text, "label": labels[truth]} for text, truth in TRUTHS.items()]
+    return {"kind": "choice", "choices": choices, "value": next(t for t, v in TRUTHS.items() if v is value)}
 
 
 def _options(offered: Mapping[str, str], value: Any) -> list[dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,9 @@ from flask_babel import get_locale, get_timezone
 from marshmallow import missing
 
 from crm_kernel.records.plan import FieldPlan, Kind
+
+#: What the form of a yes or no that may be unknown sends → its value.
+TRUTHS: Mapping[str, bool | None] = {"": None, "true": True, "false": False}
 
 
 def submitted(field: FieldPlan, texts: Sequence[str]) -> Any:
@@ -23,9 +26,10 @@ def submitted(field: FieldPlan, texts: Sequence[str]) -> Any:
     """
     if field.kind is Kind.MULTICHOICE:
         return [text for text in texts if text] or None
-    text = texts[-1].strip() if texts else ""
+    # Browsers send the line breaks of a text area as two signs, whatever it held.
+    text = texts[-1].replace("\r\n", "\n").strip() if texts else ""
     if field.kind is Kind.BOOLEAN:
-        return bool(text)
+        return TRUTHS.get(text, text) if field.field.allow_none else bool(text)
     if text == "":
         if field.field.allow_none or field.field.required:
             return None

@@ -185,3 +185,25 @@ def test_a_deleted_target_empties_the_reference(every_kind, unit, types, make, m
         delete_record(uow, types.maker, origin, version=1)
 
     assert read()[0]["cf_origin"] is None
+
+
+def test_a_change_of_custom_values_alone_is_told_with_their_names(unit, factories):
+    from crm_kernel.customers.events import CustomerUpdated
+    from crm_kernel.records.custom_fields.services import add_field
+    from crm_kernel.records.plan import record_type
+    from crm_kernel.records.services import update_record
+
+    with unit() as uow:
+        add_field(uow, "customer", "cf_tier", "text")
+        add_field(uow, "customer", "cf_code", "text")
+    customer = factories.organization()
+    changes = [{"cf_tier": "gold"}, {"cf_tier": "gold"}, {"cf_tier": None, "cf_code": "x", "industry": "Steel"}]
+
+    told = []
+    for number, change in enumerate(changes, 1):
+        with unit() as uow:
+            record = update_record(uow, record_type("customer"), customer.uid, change, version=min(number, 2))
+            told += [e.changed for e in uow.events if isinstance(e, CustomerUpdated)]
+            assert record.uid == customer.uid
+
+    assert told == ["cf_tier", "industry", "cf_code,cf_tier"]

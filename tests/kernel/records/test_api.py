@@ -161,7 +161,7 @@ def test_the_document_is_valid_openapi_3_1_and_knows_extensions_and_actions(admi
 
 
 def test_a_representation_fits_the_schema_that_documents_it(admin, lamp, crm_app, types):
-    from crm_kernel.records.openapi import read_schema
+    from crm_kernel.records.openapi_schemas import read_schema
 
     admin.patch(lamp, {"extensions": {"toyrecords": {"stars": 3}}, "made_on": "2026-02-03"})
     with crm_app.test_request_context():
