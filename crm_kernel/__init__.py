@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from crm_kernel.customers.consent.suppression import suppress
     from crm_kernel.customers.models import Customer
     from crm_kernel.customers.services import create_customer, update_customer
+    from crm_kernel.data_map.references import CustomerReference
     from crm_kernel.database import Amount, OwnedMixin, Rate, RecordMixin, utcnow
     from crm_kernel.errors import (
         ConfigError,
@@ -103,6 +104,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "customers.consent.suppression": ("suppress",),
     "customers.models": ("Customer",),
     "customers.services": ("create_customer", "update_customer"),
+    "data_map.references": ("CustomerReference",),
     "database": ("Amount", "OwnedMixin", "Rate", "RecordMixin", "utcnow"),
     "errors": (
         "ConfigError",
@@ -155,6 +157,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "Amount",
     "Rate",
     "utcnow",
+    "CustomerReference",
     # what a record is
     "RecordType",
     "Extension",

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
 
+from crm_kernel._internal.data_map_checks import check_tables
 from crm_kernel._internal.discovery import InstalledPlugin, installed_plugins, kernel_version
 from crm_kernel._internal.manager import PluginManager, import_plugin
 from crm_kernel._internal.registry import KERNEL, Registry, gather
@@ -68,6 +69,12 @@ def _configure_models(name: str, plugin: Any) -> None:
                 base.registry.configure()
             except sa.exc.SQLAlchemyError as error:
                 raise PluginError(name, f"its models cannot be configured: {error}") from error
+            check_tables(name, _tables_of(base))
+
+
+def _tables_of(base: Any) -> list[sa.Table]:
+    tables = {table for mapper in base.registry.mappers for table in mapper.tables}
+    return [table for table in tables if isinstance(table, sa.Table)]
 
 
 def _belongs(base: Any, package: str) -> bool:

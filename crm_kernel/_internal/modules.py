@@ -48,7 +48,12 @@ class DataMapRow(Model):
     plugin: Mapped[str] = mapped_column(sa.String(40), index=True)
     table_name: Mapped[str] = mapped_column(sa.String(120))
     column_name: Mapped[str] = mapped_column(sa.String(120))
+    #: ``customer.id`` or ``customer.uid``.
     points_to: Mapped[str | None] = mapped_column(sa.String(120))
+    #: Of a reference beside a type: the column of the same table that says ``customer``.
+    type_column: Mapped[str | None] = mapped_column(sa.String(120))
+    #: Of a reference inside JSON: the member that holds it.
+    json_key: Mapped[str | None] = mapped_column(sa.String(120))
     personal: Mapped[bool] = mapped_column(default=False)
     merge_rule: Mapped[str | None] = mapped_column(sa.String(120))
     retention: Mapped[str | None] = mapped_column(sa.String(120))

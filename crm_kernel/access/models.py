@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from crm_kernel.access.actor import Scope
+from crm_kernel.data_map.references import CustomerReference
 from crm_kernel.database import Model, NullableJson, RecordMixin, utcnow
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ class AuditLog(Model):
     #: ``created``, ``updated``, ``deleted``, ``exported``, ``refused``, or a name of the caller's.
     action: Mapped[str] = mapped_column(sa.String(60))
     record_type: Mapped[str] = mapped_column(sa.String(80))
-    record_uid: Mapped[uuid.UUID | None]
+    record_uid: Mapped[uuid.UUID | None] = mapped_column(
+        info={"reference": CustomerReference(type_column="record_type", merge="stay")}
+    )
     #: SHA-256 over salt and values, hexadecimal: still proves the row once the payload is erased.
     digest: Mapped[str] = mapped_column(sa.String(64))
 

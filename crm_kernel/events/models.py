@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from crm_kernel.data_map.references import CustomerReference
 from crm_kernel.database import Model, utcnow
 
 
@@ -25,7 +26,7 @@ class StoredEvent(Model):
     occurred_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
     payload: Mapped[dict[str, Any]]
     #: The customer the fact is about: deliveries about one customer keep their order.
-    customer_uid: Mapped[uuid.UUID | None]
+    customer_uid: Mapped[uuid.UUID | None] = mapped_column(info={"reference": CustomerReference(merge="stay")})
     actor: Mapped[str] = mapped_column(sa.String(120))
     channel: Mapped[str] = mapped_column(sa.String(20))
     request_id: Mapped[str] = mapped_column(sa.String(64))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_kernel.data_map.references import CustomerReference
 from crm_kernel.database import Model
 
 
@@ -19,7 +20,9 @@ class SearchEntry(Model):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     record_type: Mapped[str] = mapped_column(sa.String(80))
-    record_id: Mapped[int]
+    record_id: Mapped[int] = mapped_column(
+        info={"reference": CustomerReference(holds="key", type_column="record_type", merge="stay")}
+    )
     title: Mapped[str] = mapped_column(sa.Text, default="")
     body: Mapped[str] = mapped_column(sa.Text, default="")
 

@@ -8,6 +8,7 @@ import uuid
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from crm_kernel.data_map.references import CustomerReference
 from crm_kernel.database import Model, RecordMixin, utcnow
 
 
@@ -26,7 +27,9 @@ class Interaction(RecordMixin, Model):
     occurred_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
     #: The record it is about: record type and public id. Not a foreign key: the type's plugin may be gone.
     subject_type: Mapped[str | None] = mapped_column(sa.String(80))
-    subject_uid: Mapped[uuid.UUID | None]
+    subject_uid: Mapped[uuid.UUID | None] = mapped_column(
+        info={"reference": CustomerReference(type_column="subject_type")}
+    )
     actor_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"), index=True)
     #: The actor's name at the time: it stays when the user is gone.
     actor_name: Mapped[str] = mapped_column(sa.String(120))

@@ -6,20 +6,17 @@ are those of the database. Values that JSON does not know are objects with one k
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from crm_kernel.data_map.values import decoded, encoder_of
 from crm_kernel.errors import InvalidInput
 
 FORMAT = "crm-module-export-1"
@@ -100,7 +97,7 @@ def rows_of(path: Path, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
             unknown = sorted(row.keys() - table.columns.keys())
             if unknown:
                 raise InvalidInput({f"{path} line {number}": [f"table {table.name} has no column {unknown[0]}"]})
-            batch.append({name: _decoded(value, table.columns[name].type) for name, value in row.items()})
+            batch.append({name: decoded(value, table.columns[name].type) for name, value in row.items()})
             if len(batch) == _BATCH_ROWS:
                 yield batch
                 batch = []
@@ -115,7 +112,7 @@ def _write_table(connection: sa.Connection, path: Path, table: sa.Table) -> tupl
 
 
 def _lines(rows: Any, table: sa.Table) -> Iterator[str]:
-    encoders = [(column.name, _encoder(column.type)) for column in table.columns]
+    encoders = [(column.name, encoder_of(column.type)) for column in table.columns]
     for row in rows:
         values = {name: encode(value) for (name, encode), value in zip(encoders, row, strict=True)}
         yield json.dumps(values, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -135,60 +132,3 @@ def _write(path: Path, lines: Iterator[str]) -> int:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _encoder(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], Any]:
-    if isinstance(kind, sa.JSON):
-        return lambda value: None if value is None else {"$json": value}
-    return _encoded
-
-
-def _encoded(value: Any) -> Any:
-    match value:
-        case bytes() | memoryview():
-            return {"$bytes": base64.b64encode(bytes(value)).decode("ascii")}
-        case uuid.UUID():
-            return {"$uuid": str(value)}
-        case dt.datetime():
-            return {"$time": value.isoformat()}
-        case dt.date():
-            return {"$date": value.isoformat()}
-        case Decimal():
-            return {"$decimal": str(value)}
-        case None | bool() | int() | float() | str():
-            return value
-    return {"$json": value}
-
-
-def _decoded(value: Any, kind: sa.types.TypeEngine[Any]) -> Any:
-    if not isinstance(value, dict):
-        return value
-    [(tag, content)] = value.items()
-    return _DECODERS[tag](content, kind)
-
-
-def _time(text: str, kind: sa.types.TypeEngine[Any]) -> dt.datetime:
-    found = dt.datetime.fromisoformat(text)
-    if getattr(kind, "timezone", False):
-        return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
-    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
-
-
-def _uid(found: uuid.UUID, kind: sa.types.TypeEngine[Any]) -> Any:
-    return found if isinstance(kind, sa.Uuid) else found.bytes
-
-
-def _bytes(text: str, kind: sa.types.TypeEngine[Any]) -> Any:
-    found = base64.b64decode(text)
-    return uuid.UUID(bytes=found) if isinstance(kind, sa.Uuid) else found
-
-
-#: An export of one database can be restored into the other: a uid is bytes here and uuid there.
-_DECODERS: Mapping[str, Callable[[Any, sa.types.TypeEngine[Any]], Any]] = {
-    "$bytes": _bytes,
-    "$uuid": lambda text, kind: _uid(uuid.UUID(text), kind),
-    "$time": _time,
-    "$date": lambda text, kind: dt.date.fromisoformat(text),
-    "$decimal": lambda text, kind: Decimal(text),
-    "$json": lambda content, kind: content,
-}

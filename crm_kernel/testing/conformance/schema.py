@@ -58,7 +58,7 @@ def migrations_reversible(subject: Subject) -> Iterator[str]:
 
 @rule("customer-keys-cascade", "Rows of a disabled module must not keep a customer from being erased.", schema=True)
 def customer_keys_cascade(subject: Subject) -> Iterator[str]:
-    """Yield foreign keys to customers without ``ON DELETE``, and unique ones without a merge rule."""
+    """Yield foreign keys to customers without ``ON DELETE``; a unique one without a merge rule is not even loaded."""
     for table in subject.tables:
         for key in sorted(table.foreign_keys, key=lambda key: key.parent.name):
             if key.target_fullname != "customer.id":
@@ -66,8 +66,6 @@ def customer_keys_cascade(subject: Subject) -> Iterator[str]:
             where = f"{table.name}.{key.parent.name}"
             if (key.ondelete or "").upper() not in ("CASCADE", "SET NULL"):
                 yield f"{where}: found ondelete={key.ondelete!r}, expected 'CASCADE' (or 'SET NULL' for rows that stay)"
-            if _is_unique(table, key.parent) and "merge" not in key.parent.info:
-                yield f"{where} is part of a unique key: say how two customers merge, info={{'merge': 'keep_target'}}"
 
 
 @rule("customers-can-be-erased", "Erasure is a right; no module may make the database refuse it.", schema=True)
@@ -128,16 +126,6 @@ def _keys(inspector: sa.Inspector, table: str) -> Iterator[str]:
         yield f"unique {unique['name']} {sorted(unique['column_names'])}"
     for index in inspector.get_indexes(table):
         yield f"index {index['name']} {index['column_names']} unique={bool(index['unique'])}"
-
-
-def _is_unique(table: sa.Table, column: sa.Column[object]) -> bool:
-    if column.primary_key and len(table.primary_key.columns) == 1:
-        return False  # a side table: it is merged field by field
-    constraints = [
-        set(c.columns) for c in table.constraints if isinstance(c, sa.UniqueConstraint | sa.PrimaryKeyConstraint)
-    ]
-    indexes = [set(index.columns) for index in table.indexes if index.unique]
-    return any(column in columns for columns in [*constraints, *indexes])
 
 
 def _counts(connection: sa.Connection, tables: list[sa.Table]) -> dict[str, int]:

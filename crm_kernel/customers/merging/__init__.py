@@ -1,0 +1,1 @@
+"""Makes one customer of two through the data map, and two of one again."""
