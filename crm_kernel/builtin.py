@@ -11,6 +11,8 @@ from crm_kernel import contributions as c
 from crm_kernel.access import record as access
 from crm_kernel.access.actor import Actor
 from crm_kernel.access.audit_chain.sealing import seal_jobs
+from crm_kernel.access.audit_reading import pages as audit_pages
+from crm_kernel.access.audit_reading.checks import check_jobs
 from crm_kernel.access.panels import panels as access_panels
 from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
@@ -60,17 +62,17 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_blueprints(self) -> Sequence[Blueprint]:
         """Return the kernel's own pages that no record type gives."""
-        return [customer_views.blueprint, duplicate_views.blueprint, job_pages.blueprint]
+        return [customer_views.blueprint, duplicate_views.blueprint, job_pages.blueprint, audit_pages.blueprint]
 
     @hookimpl
     def crm_register_permissions(self) -> Sequence[c.Permission]:
         """Return the kernel's permissions that no record type has."""
-        return job_pages.permissions()
+        return [*job_pages.permissions(), *audit_pages.permissions()]
 
     @hookimpl
     def crm_register_nav(self) -> Sequence[c.NavItem]:
         """Return the kernel's entries of the navigation that no record type has."""
-        return [*duplicate_views.nav(), *job_pages.nav()]
+        return [*duplicate_views.nav(), *job_pages.nav(), *audit_pages.nav()]
 
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:
@@ -90,7 +92,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:
         """Return the kernel's own jobs."""
-        return [*housekeeping_jobs(), *duplicate_jobs(), *seal_jobs()]
+        return [*housekeeping_jobs(), *duplicate_jobs(), *seal_jobs(), *check_jobs()]
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

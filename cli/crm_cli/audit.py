@@ -84,6 +84,8 @@ def verify(instance: Instance, kept: BinaryIO | None, dry_run: bool, as_json: bo
         _seal(instance, dry_run)
     with instance.reading() as uow:
         found = audit_chain.verify(uow, kept_head=kept_head)
+    if not dry_run:
+        _keep(instance, found)
     _show(found, as_json)
     if found.found:
         raise click.exceptions.Exit(ExitCode.FINDINGS)
@@ -125,6 +127,13 @@ def _seal(instance: Instance, dry_run: bool) -> None:
         message("Dry run: nothing is sealed.")
     else:
         audit_chain.seal_all(instance.writing)
+
+
+def _keep(instance: Instance, found: Verification) -> None:
+    from crm_kernel.access.audit_reading.checks import keep_result
+
+    with instance.writing() as uow:
+        keep_result(uow, found)
 
 
 def _read(kept: BinaryIO | None) -> Any:

@@ -1,6 +1,7 @@
 """Reads the audit log, newest first, by who, what, which record, which channel and when.
 
-For edges that see everything (the command line): no visibility is applied to what the rows tell.
+What is given as ``seen`` limits the rows to those an actor may see (``audit_reading.visible_entries``); the command line,
+which acts as the system, gives nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class AuditFilter:
     #: Name of the one who acted.
     actor: str | None = None
     actor_uid: UUID | None = None
+    #: The one row with this public id.
+    uid: UUID | None = None
     action: str | None = None
     record_type: str | None = None
     record_uid: UUID | None = None
@@ -37,21 +40,31 @@ class AuditFilter:
     until: dt.datetime | None = None
 
 
-def audit_rows(uow: UnitOfWork, wanted: AuditFilter, *, limit: int, before: UUID | None = None) -> Sequence[Any]:
-    """Return rows with the columns of ``AuditLog`` and ``before`` and ``after``, newest first; one query.
+def audit_rows(
+    uow: UnitOfWork,
+    wanted: AuditFilter,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    seen: sa.ColumnElement[bool] | None = None,
+) -> Sequence[Any]:
+    """Return rows with the columns of ``AuditLog`` and ``before`` and ``after``, newest first; one query along an index.
 
     Args:
         before: only rows older than this one: the last ``uid`` of the page before.
+        seen: a predicate over ``AuditLog`` that every row fulfils.
     """
     query = sa.select(*AuditLog.__table__.columns, AuditPayload.before, AuditPayload.after)
     query = query.outerjoin(AuditPayload, AuditPayload.audit_uid == AuditLog.uid).where(*_conditions(wanted))
+    if seen is not None:
+        query = query.where(seen)
     if before is not None:
         query = query.where(AuditLog.id < sa.select(AuditLog.id).where(AuditLog.uid == before).scalar_subquery())
     return uow.session.execute(query.order_by(AuditLog.id.desc()).limit(limit)).all()
 
 
 def _conditions(wanted: AuditFilter) -> list[sa.ColumnElement[bool]]:
-    same = ("actor", "actor_uid", "action", "record_type", "record_uid", "channel", "request_id")
+    same = ("uid", "actor", "actor_uid", "action", "record_type", "record_uid", "channel", "request_id")
     given = [(getattr(AuditLog, name), getattr(wanted, name)) for name in same]
     found = [column == value for column, value in given if value is not None]
     if wanted.since is not None:

@@ -13,6 +13,7 @@ from crm_kernel.records.openapi import make_api
 def init_records(app: Flask) -> None:
     """Register API and pages of every record type of the loaded plugins."""
     from crm_kernel.access.api import token_api
+    from crm_kernel.access.audit_reading.api import audit_api
     from crm_kernel.access.explain_api import explain_api
     from crm_kernel.customers.consent.api import consent_api
     from crm_kernel.records.pages import register_pages
@@ -25,6 +26,7 @@ def init_records(app: Flask) -> None:
             register_api(api, record_type)
         api.register_blueprint(token_api())
         api.register_blueprint(explain_api())
+        api.register_blueprint(audit_api())
         if runtime.registry.get("record_types", "consent") is not None:  # tests build applications of a few types
             api.register_blueprint(consent_api())
         register_pages(app)

@@ -41,6 +41,7 @@ PAGES = {
     "the users": "/users",
     "a user": "{user}",
     "a role": "{role}",
+    "the audit log": "/audit",
     "the own profile": "/profile",
     "the change of the password": "/auth/change",
 }
