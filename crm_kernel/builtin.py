@@ -29,6 +29,8 @@ from crm_kernel.plugin import Plugin, hookimpl
 from crm_kernel.records import events as record_events
 from crm_kernel.records.custom_fields import record as custom_fields
 from crm_kernel.records.record_type import RecordType
+from crm_kernel.records.saved_views import record as saved_views
+from crm_kernel.records.saved_views import views as view_pages
 from crm_kernel.sales import events as sales_events
 from crm_kernel.sales import record as sales
 from crm_kernel.touchpoints import events as touchpoint_events
@@ -52,6 +54,7 @@ class KernelPlugin(Plugin):
             *sales.record_types(),
             *access.record_types(),
             *custom_fields.record_types(),
+            *saved_views.record_types(),
         ]
 
     @hookimpl
@@ -62,7 +65,13 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_blueprints(self) -> Sequence[Blueprint]:
         """Return the kernel's own pages that no record type gives."""
-        return [customer_views.blueprint, duplicate_views.blueprint, job_pages.blueprint, audit_pages.blueprint]
+        return [
+            customer_views.blueprint,
+            duplicate_views.blueprint,
+            job_pages.blueprint,
+            audit_pages.blueprint,
+            view_pages.blueprint,
+        ]
 
     @hookimpl
     def crm_register_permissions(self) -> Sequence[c.Permission]:

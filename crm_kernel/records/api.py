@@ -24,6 +24,7 @@ from crm_kernel.records.plan import plan_of
 from crm_kernel.records.projection import json_ready
 from crm_kernel.records.reading import count_of, page_of, parse_fields, parse_query, read_one, sees
 from crm_kernel.records.record_type import Action, RecordType
+from crm_kernel.records.saved_views.opening import expanded
 from crm_kernel.records.services import create_record, delete_record, run_action, update_record
 from crm_kernel.unit_of_work import current_uow
 
@@ -109,6 +110,7 @@ def _listing(blueprint: Blueprint, record_type: RecordType) -> type[MethodView]:
         @blueprint.doc(**openapi.list_operation(record_type))
         def get(self) -> Response:
             arguments = [pair for pair in request.args.items(multi=True) if pair[0] != "count"]
+            arguments = expanded(current_uow(), record_type, arguments)
             query = parse_query(record_type, arguments, actor=current_uow().actor)
             page = page_of(current_uow(), record_type, query)
             body: dict[str, Any] = {"items": page.items, "next_cursor": page.next_cursor}

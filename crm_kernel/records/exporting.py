@@ -28,6 +28,7 @@ from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
 from crm_kernel.records.projection import json_ready
 from crm_kernel.records.reading import ListQuery, page_of, parse_query
 from crm_kernel.records.record_type import RecordType
+from crm_kernel.records.saved_views.opening import expanded
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def begin_export(
     """
     authorize(actor, record_type.permission("export"))
     learn_fields(actor)
-    given = [(name, value) for name, value in arguments if name not in ("cursor", "limit", "count", "view")]
+    with reading(actor, channel=channel) as uow:
+        wanted = expanded(uow, record_type, arguments)
+    given = [(name, value) for name, value in wanted if name not in ("cursor", "limit", "count")]
     plan = plan_of(record_type)
     query = parse_query(record_type, given, default_fields=exported_fields(plan), actor=actor)
     refuse_hidden(actor, plan, query)

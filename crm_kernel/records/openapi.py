@@ -127,6 +127,9 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
         query_parameter(
             "limit", f"Rows per page, {DEFAULT_LIMIT} if not given.", type="integer", minimum=1, maximum=MAX_LIMIT
         ),
+        query_parameter(
+            "view", "Id of a saved view: its conditions, order and columns; what else is given goes first."
+        ),
         query_parameter("cursor", "next_cursor of the page before."),
         query_parameter("fields", "Comma-separated fields to return."),
         query_parameter(

@@ -91,7 +91,11 @@ def _more(
     if cursor is None:
         return None
     endpoint = plan.record_type.endpoint
-    kept = {key: value for key, value in arguments.items() if key not in ("view", "column", "cursor", "limit")}
+    kept = {
+        key: value
+        for key, value in arguments.items()
+        if key not in ("view", "as", "edited", "columns", "column", "cursor", "limit")
+    }
     rest = {**kept, "cursor": cursor}
     listed = {**rest, _board(plan.record_type).field: column_id, "sort": query.order.parameter}
     return {

@@ -50,7 +50,8 @@ def builder_context(uow: UnitOfWork, record_type: RecordType, arguments: Argumen
     draft = changed(draft, given.get("do", ""))
     reading = read_draft(draft, catalogue)
     node, errors = _parsed(uow, record_type, reading)
-    base = parse_query(record_type, kept, actor=uow.actor)
+    shown = ("as", "edited", "columns")
+    base = parse_query(record_type, [pair for pair in kept if pair[0] not in shown], actor=uow.actor)
     target = address(record_type, [*kept, *_written(node)])
     return {
         "builder_url": url_for(f"{record_type.endpoint}_filter"),

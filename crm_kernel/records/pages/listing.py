@@ -1,4 +1,4 @@
-"""The list page of a record type: the address is its state; five queries at most, one more per extension."""
+"""The list page of a record type: the address is its state; six queries at most, one more per extension."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison, Relative, Window
 from crm_kernel.records.filters import filterable
+from crm_kernel.records.pages.columns import column_plan
 from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
@@ -27,22 +28,25 @@ if TYPE_CHECKING:
 
 Arguments = Sequence[tuple[str, str]]
 
+#: Arguments that stay when conditions are cleared.
+KEPT = ("sort", "view", "as", "columns", "edited")
 #: Kinds that are filtered with another kind's control.
 _FILTER_KINDS: Mapping[Kind, str] = {Kind.EMAIL: "text", Kind.URL: "text", Kind.MONEY: "number"}
 
 
-def list_context(uow: UnitOfWork, record_type: RecordType, query: ListQuery, arguments: Arguments) -> dict[str, Any]:
+def list_context(
+    uow: UnitOfWork, record_type: RecordType, query: ListQuery, arguments: Arguments, columns: Sequence[str]
+) -> dict[str, Any]:
     """Return the template's context for one page of a list."""
     plan = plan_of(record_type)
-    hidden = hidden_from(uow.actor, plan)
     page, count = page_of(uow, record_type, query), count_of(uow, record_type, query)
     return {
-        "columns": [column for column in _columns(plan, query, arguments) if column["name"] not in hidden],
-        "rows": [_row(plan, item) for item in page.items],
+        "columns": [_column(plan, name, query, arguments) for name in columns],
+        "rows": [_row(plan, item, columns) for item in page.items],
         "filters": filter_fields(uow, plan, query),
         "chips": chips(uow, plan, query, arguments),
-        "clear_url": address(record_type, [pair for pair in arguments if pair[0] in ("sort", "view")]),
-        "keep": {key: value for key, value in arguments if key in ("sort", "view", "filter")},
+        "clear_url": address(record_type, [pair for pair in arguments if pair[0] in KEPT]),
+        "keep": {key: value for key, value in arguments if key in (*KEPT, "filter")},
         "text": query.text,
         "next_url": address(record_type, replaced(arguments, cursor=page.next_cursor)) if page.next_cursor else None,
         "first_url": address(record_type, replaced(arguments, cursor=None)) if query.cursor else None,
@@ -87,8 +91,7 @@ def folded_operators(arguments: Arguments) -> list[tuple[str, str]] | None:
         return None
     folded = []
     for name, found in values.items():
-        operator = operators.get(name, "eq")
-        operator = "in" if len(found) > 1 else operator
+        operator = "in" if len(found) > 1 and name != "columns" else operators.get(name, "eq")
         folded.append((name if operator == "eq" else f"{name}__{operator}", ",".join(found)))
     return folded
 
@@ -120,46 +123,35 @@ def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Argument
     return found
 
 
-def _columns(plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
-    columns = []
-    for name in plan.record_type.columns:
-        field = plan.fields[name]
-        key = field.field.metadata.get("sort_by", name)
-        mine = query.order.field.name == key
-        direction = ("desc" if query.order.descending else "asc") if mine else None
-        columns.append(
-            {
-                "name": name,
-                "label": field.label,
-                "kind": cell_kind(field),
-                "sortable": key in sortable(plan),
-                "sort_url": address(
-                    plan.record_type, replaced(arguments, sort=f"-{key}" if direction == "asc" else key)
-                ),
-                "direction": direction,
-                "primary": name == plan.record_type.title,
-            }
-        )
-    for extension in plan.extensions:
-        own = plan.extension_fields[extension.name]
-        columns += [
-            {"name": f"{extension.name}.{n}", "label": own[n].label, "kind": cell_kind(own[n])}
-            for n in extension.columns
-        ]
-    return columns
+def _column(plan: TypePlan, name: str, query: ListQuery, arguments: Arguments) -> dict[str, Any]:
+    field = column_plan(plan, name)
+    found = {"name": name, "label": field.label, "kind": cell_kind(field)}
+    if "." in name:
+        return found
+    key = field.field.metadata.get("sort_by", name)
+    mine = query.order.field.name == key
+    direction = ("desc" if query.order.descending else "asc") if mine else None
+    return found | {
+        "sortable": key in sortable(plan),
+        "sort_url": address(plan.record_type, replaced(arguments, sort=f"-{key}" if direction == "asc" else key)),
+        "direction": direction,
+        "primary": name == plan.record_type.title,
+    }
 
 
-def _row(plan: TypePlan, item: Mapping[str, Any]) -> dict[str, Any]:
-    cells = {name: cell_of(plan.fields[name], item) for name in plan.record_type.columns}
-    for extension in plan.extensions:
-        own, values = plan.extension_fields[extension.name], (item.get("extensions") or {}).get(extension.name) or {}
-        cells |= {f"{extension.name}.{name}": cell_of(own[name], values) for name in extension.columns}
+def _row(plan: TypePlan, item: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     return {
         "id": item["id"],
         "url": record_url(plan.record_type, item["id"]),
         "label": title_of(plan, item),
-        "cells": cells,
+        "cells": {name: _cell(plan, name, item) for name in columns},
     }
+
+
+def _cell(plan: TypePlan, name: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    extension, dot, _own = name.partition(".")
+    values = (item.get("extensions") or {}).get(extension) or {} if dot else item
+    return cell_of(column_plan(plan, name), values)
 
 
 def _offered(uow: UnitOfWork, field: FieldPlan) -> bool:

@@ -15,10 +15,11 @@ from crm_kernel.access.field_access import writable_plan
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.api import body_of_request, etag_of, json_response, version_from_request
-from crm_kernel.records.pages import boards, details, filter_builder, forms, listing
+from crm_kernel.records.pages import boards, details, forms, lists
 from crm_kernel.records.pages.defaults import without_blank_extensions
+from crm_kernel.records.pages.going import go
 from crm_kernel.records.plan import plan_of
-from crm_kernel.records.reading import parse_query, read_one, record_of, sees, suggestions
+from crm_kernel.records.reading import read_one, record_of, sees, suggestions
 from crm_kernel.records.record_type import Action, RecordType
 from crm_kernel.records.services import create_record, delete_record, find_action, run_action, update_record
 from crm_kernel.unit_of_work import attempt, current_uow
@@ -44,9 +45,9 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
         bound.__name__ = suffix  # type: ignore[attr-defined]
         blueprint.add_url_rule(base + rule, f"{name}_{suffix}", bound, methods=methods or ("GET",))
 
-    add("", "list", list_page, read)
+    add("", "list", lists.list_page, read)
     add("/suggest", "suggest", suggest, read)
-    add("/filter", "filter", filter_page, read)
+    add("/filter", "filter", lists.filter_page, read)
     add("/<uuid:uid>", "detail", detail_page, read)
     blueprint.add_url_rule(
         f"{base}/export.csv",
@@ -58,7 +59,7 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
     if "update" in record_type.verbs:
         add("/<uuid:uid>/edit", "edit", edit_page, update, "GET", "POST")
     if record_type.board is not None:
-        add("/column", "column", column_cards, read)
+        add("/column", "column", lists.column_cards, read)
         add("/<uuid:uid>/move", "move", move, update, "PATCH")
         add("/<uuid:uid>/drop", "drop", drop, update)
     if "delete" in record_type.verbs:
@@ -68,52 +69,6 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
         blueprint.add_url_rule(
             f"{base}/<uuid:uid>/{action.name}", f"{name}_{action.name}", bound, methods=("GET", "POST")
         )
-
-
-def list_page(record_type: RecordType) -> Any:
-    """Show a page of the list, or the board with ``view=board``."""
-    arguments = list(request.args.items(multi=True))
-    canonical = listing.folded_operators(arguments)
-    if canonical is not None:
-        return redirect(listing.address(record_type, canonical))
-    on_board = record_type.board is not None and request.args.get("view") == "board"
-    own = [pair for pair in arguments if not on_board or pair[0] not in ("cursor", "limit")]
-    query = parse_query(record_type, own, default_fields=_list_fields(record_type), actor=current_uow().actor)
-    uow = current_uow()
-    context = details.page_context(uow, record_type) | {
-        "arguments": arguments,
-        "builder_url": filter_builder.builder_address(record_type, arguments),
-    }
-    if on_board:
-        context |= boards.board_context(uow, record_type, query, dict(arguments)) | {
-            "filters": listing.filter_fields(uow, plan_of(record_type), query),
-            "chips": listing.chips(uow, plan_of(record_type), query, arguments),
-            "keep": {key: value for key, value in arguments if key in ("view", "filter")},
-            "text": query.text,
-        }
-        return render_template("records/board.html", **context, views=_views(record_type, arguments, "board"))
-    context |= listing.list_context(uow, record_type, query, arguments)
-    return render_template("records/list.html", **context, views=_views(record_type, arguments, "list"))
-
-
-def filter_page(record_type: RecordType) -> Any:
-    """Show the filter builder: as a page, or as the part of one that a script asks for; lead to the list when done."""
-    arguments = list(request.args.items(multi=True))
-    uow = current_uow()
-    context = filter_builder.builder_context(uow, record_type, arguments)
-    if context["applied"]:
-        return _go(context["target_url"])
-    template = "records/filter_part.html" if request.headers.get("HX-Request") else "records/filter.html"
-    return render_template(template, **details.page_context(uow, record_type), **context)
-
-
-def column_cards(record_type: RecordType) -> str:
-    """Show the next cards of one column of the board: the fragment that "Show more" puts in its place."""
-    arguments = list(request.args.items(multi=True))
-    own = [pair for pair in arguments if pair[0] not in ("column", "limit")]
-    query = parse_query(record_type, own, default_fields=_list_fields(record_type), actor=current_uow().actor)
-    context = boards.more_cards(current_uow(), record_type, query, dict(arguments))
-    return render_template("records/board_column.html", **context)
 
 
 def detail_page(record_type: RecordType, uid: UUID) -> str:
@@ -136,7 +91,7 @@ def new_page(record_type: RecordType) -> Any:
     except (InvalidInput, Conflict) as error:
         return _form_page(record_type, details.resubmitted(uow, plan, payload), error, error.status)
     flash(_("%(type)s created.", type=record_type.label), "success")
-    return _go(_after(record_type, record.uid))
+    return go(_after(record_type, record.uid))
 
 
 def edit_page(record_type: RecordType, uid: UUID) -> Any:
@@ -154,7 +109,7 @@ def edit_page(record_type: RecordType, uid: UUID) -> Any:
         item = details.resubmitted(uow, plan, payload) | {"id": uid, "version": version}
         return _form_page(record_type, item, error, error.status)
     flash(_("%(type)s saved.", type=record_type.label), "success")
-    return _go(_after(record_type, uid))
+    return go(_after(record_type, uid))
 
 
 def delete(record_type: RecordType, uid: UUID) -> Any:
@@ -164,9 +119,9 @@ def delete(record_type: RecordType, uid: UUID) -> Any:
             delete_record(current_uow(), record_type, uid, version=request.form.get("version", type=int))
     except Conflict as error:
         flash(str(error), "error")
-        return _go(_after(record_type, uid))
+        return go(_after(record_type, uid))
     flash(_("%(type)s deleted.", type=record_type.label), "success")
-    return _go(url_for(f"{record_type.endpoint}_list"))
+    return go(url_for(f"{record_type.endpoint}_list"))
 
 
 def action_page(record_type: RecordType, action: Action, uid: UUID) -> Any:
@@ -187,7 +142,7 @@ def action_page(record_type: RecordType, action: Action, uid: UUID) -> Any:
     if request.args.get("answer") == "json":
         return json_response({"version": record.version}, headers={"ETag": etag_of(record.version)})
     flash(_("%(action)s: done.", action=action.label), "success")
-    return _go(_after(record_type, uid))
+    return go(_after(record_type, uid))
 
 
 def move(record_type: RecordType, uid: UUID) -> Response:
@@ -215,7 +170,9 @@ def export(record_type: RecordType) -> Response:
     """Stream the list with its filters as CSV."""
     from crm_kernel.records.exporting import csv_response
 
-    return csv_response(record_type, [pair for pair in request.args.items(multi=True) if pair[0] != "view"])
+    return csv_response(
+        record_type, [pair for pair in request.args.items(multi=True) if pair[0] not in ("as", "edited")]
+    )
 
 
 def _form_page(record_type: RecordType, item: dict[str, Any], error: Exception | None, status: int) -> tuple[str, int]:
@@ -254,32 +211,3 @@ def _after(record_type: RecordType, uid: UUID) -> str:
     current_uow().session.flush()
     seen = sees(current_uow(), record_type, uid)
     return url_for(f"{record_type.endpoint}_detail", uid=uid) if seen else url_for(f"{record_type.endpoint}_list")
-
-
-def _go(address: str) -> Any:
-    if request.headers.get("HX-Request"):
-        return Response(status=204, headers={"HX-Redirect": address})
-    return redirect(address, 303)
-
-
-def _views(record_type: RecordType, arguments: Any, current: str) -> list[dict[str, Any]]:
-    if record_type.board is None:
-        return []
-    kept = [pair for pair in listing.replaced(arguments, view=None) if pair[0] != "sort"]
-    return [
-        {"label": _("List"), "icon": "list", "url": listing.address(record_type, kept), "active": current == "list"},
-        {
-            "label": _("Board"),
-            "icon": "layout-kanban",
-            "url": listing.address(record_type, [*kept, ("view", "board")]),
-            "active": current == "board",
-        },
-    ]
-
-
-def _list_fields(record_type: RecordType) -> tuple[str, ...]:
-    plan = plan_of(record_type)
-    record_type = plan.record_type
-    currencies = [getattr(plan.fields[n].field, "currency", None) for n in record_type.columns]
-    extra = ("extensions",) if any(extension.columns for extension in plan.extensions) else ()
-    return tuple(dict.fromkeys((*record_type.columns, record_type.title, *(c for c in currencies if c), *extra)))

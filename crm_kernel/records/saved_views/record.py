@@ -1,0 +1,87 @@
+"""Saved views as a record type: ``/api/views`` and the pages that rename, share and delete them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from flask_babel import lazy_gettext as _l
+from marshmallow import Schema, validate
+from marshmallow import fields as ma
+
+from crm_kernel.access.actor import Scope
+from crm_kernel.records.fields import Choice, Reference
+from crm_kernel.records.record_type import FormSection, RecordType, Services
+from crm_kernel.records.saved_views import services
+from crm_kernel.records.saved_views.models import BOARD, EVERYONE, LIST, PRIVATE, TEAM, SavedView
+
+if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
+
+KINDS = {LIST: _l("List"), BOARD: _l("Board")}
+SHARING = {PRIVATE: _l("Only me"), TEAM: _l("My team"), EVERYONE: _l("Everybody")}
+
+
+class SavedViewSchema(Schema):
+    """A saved view; ``query`` is what follows ``?`` in the list's address."""
+
+    name = ma.String(required=True, validate=validate.Length(min=1, max=80), metadata={"label": _l("Name")})
+    record_type = ma.String(required=True, metadata={"label": _l("Record type"), "show_as": "record_type"})
+    kind = Choice(KINDS, load_default=LIST, metadata={"label": _l("Shown as")})
+    query = ma.String(validate=validate.Length(max=20_000), metadata={"label": _l("Conditions and order")})
+    columns = ma.List(ma.String(), allow_none=True, metadata={"label": _l("Columns")})
+    sharing = Choice(SHARING, load_default=PRIVATE, metadata={"label": _l("Who sees it")})
+    default_for_all = ma.Boolean(
+        load_default=False,
+        metadata={
+            "label": _l("First view for everybody"),
+            "help": _l("For those who have not chosen a view of their own; administrators only."),
+        },
+    )
+    author = Reference("user", attribute="author_id", dump_only=True, metadata={"label": _l("Saved by")})
+
+
+def visible_views(actor: Actor) -> sa.ColumnElement[bool]:
+    """Return the predicate: the actor's own views, those of his teams, those for everybody.
+
+    Whoever looks after everybody's views sees all that are shared. A view shared with a team is seen by those who reach
+    the team's records.
+    """
+    if actor.user_id is None and actor.kind == "system":
+        return sa.true()
+    if actor.scope_of("saved_view.update") is Scope.ALL:
+        shared: sa.ColumnElement[bool] = SavedView.sharing != PRIVATE
+    else:
+        shared = SavedView.sharing == EVERYONE
+        if actor.team_ids:
+            shared = sa.or_(shared, sa.and_(SavedView.sharing == TEAM, SavedView.team_id.in_(actor.team_ids)))
+    return sa.or_(SavedView.author_id == actor.user_id, shared)
+
+
+def record_types() -> list[RecordType]:
+    """Return the record type ``saved_view``."""
+    return [
+        RecordType(
+            name="saved_view",
+            model=SavedView,
+            schema=SavedViewSchema,
+            label=_l("Saved view"),
+            label_plural=_l("Saved views"),
+            slug="views",
+            icon="bookmark",
+            columns=("name", "record_type", "kind", "sharing", "default_for_all", "author"),
+            filters=("record_type", "sharing", "author", "kind"),
+            sorts=("name", "record_type", "created_at"),
+            default_sort="name",
+            form=(
+                FormSection(title=_l("Saved view"), fields=("name", "sharing", "default_for_all")),
+                FormSection(title=_l("What it shows"), fields=("record_type", "kind", "query")),
+            ),
+            services=Services(create=services.create_view, update=services.update_view),
+            author="author_id",
+            visibility=visible_views,
+            nav_section=None,
+            detail_template="records/saved_view.html",
+            detail_context=services.opening_of,
+        )
+    ]

@@ -1,0 +1,149 @@
+"""Saves views: checked against the fields their author may read, shared no further than he may share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+import sqlalchemy as sa
+from flask import url_for
+from flask_babel import gettext as _
+
+from crm_kernel.access.actor import Scope
+from crm_kernel.access.policy import authorize
+from crm_kernel.errors import CrmError, Forbidden, InvalidInput
+from crm_kernel.records.pages.columns import chosen_columns
+from crm_kernel.records.plan import plan_of, record_types
+from crm_kernel.records.reading import parse_query
+from crm_kernel.records.saved_views.models import BOARD, EVERYONE, TEAM, SavedView, ViewChoice
+from crm_kernel.records.storing import set_changed
+
+if TYPE_CHECKING:
+    from crm_kernel.records.record_type import RecordType
+    from crm_kernel.unit_of_work import UnitOfWork
+
+#: Arguments of a list's address that are no part of a view: where one is, and how the page is shown.
+PAGE_ONLY = ("view", "as", "columns", "edited", "cursor", "limit", "count", "fields", "column", "month")
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def create_view(uow: UnitOfWork, data: Mapping[str, Any]) -> SavedView:
+    """Save a view of the actor's own.
+
+    Raises:
+        InvalidInput: the type is unknown, or conditions or columns name what the actor may not read.
+        Forbidden: he may not read the type, or shares further than he may.
+    """
+    view = SavedView(author_id=uow.actor.user_id, **data)
+    _check(uow, view)
+    _share(uow, view)
+    uow.session.add(view)
+    uow.session.flush()
+    return view
+
+
+def update_view(uow: UnitOfWork, view: SavedView, changes: Mapping[str, Any]) -> None:
+    """Change a view; its conditions are checked again only when they are among the changes.
+
+    Raises:
+        InvalidInput, Forbidden: as for ``create_view``; the record type never changes.
+    """
+    if changes.get("record_type", view.record_type) != view.record_type:
+        raise InvalidInput({"record_type": [_("A view keeps its record type: save a new one.")]})
+    set_changed(view, changes)
+    if {"query", "columns", "kind"} & changes.keys():
+        _check(uow, view)
+    if {"sharing", "default_for_all"} & changes.keys():
+        _share(uow, view)
+    uow.session.flush()
+
+
+def prefer(uow: UnitOfWork, view: SavedView | None, record_type: RecordType) -> None:
+    """Make a view the first that the actor sees of a type; None takes his choice back. Flushed.
+
+    Raises:
+        Forbidden: the system has no choice of its own.
+    """
+    if uow.actor.user_id is None:
+        raise Forbidden(_("%(name)s is no user and has no profile.", name=uow.actor.name))
+    mine = (ViewChoice.user_id == uow.actor.user_id, ViewChoice.record_type == record_type.name)
+    uow.session.execute(sa.delete(ViewChoice).where(*mine))
+    if view is not None:
+        uow.session.add(ViewChoice(user_id=uow.actor.user_id, record_type=record_type.name, view_id=view.id))
+    uow.session.flush()
+
+
+def pairs_of(query: str) -> list[tuple[str, str]]:
+    """Return a view's query as the arguments of its list, without what belongs to a page alone."""
+    found = parse_qsl(query.removeprefix("?"), keep_blank_values=False)
+    return [pair for pair in found if pair[0] not in PAGE_ONLY]
+
+
+def opening_of(_uow: UnitOfWork, view: SavedView) -> Mapping[str, Any]:
+    """Return the address that a view opens at, for its page; None while its record type is not loaded."""
+    found = record_types().get(view.record_type)
+    return {"open_url": url_for(f"{found.endpoint}_list", view=str(view.uid)) if found else None}
+
+
+def _check(uow: UnitOfWork, view: SavedView) -> None:
+    record_type = record_types().get(view.record_type)
+    if record_type is None:
+        known = ", ".join(sorted(record_types()))
+        raise InvalidInput(
+            {"record_type": [_("Found %(found)s, expected one of: %(known)s.", found=view.record_type, known=known)]}
+        )
+    authorize(uow.actor, record_type.permission("read"))
+    if view.kind == BOARD and record_type.board is None:
+        raise InvalidInput({"kind": [_("%(type)s has no board.", type=record_type.label_plural)]})
+    pairs = pairs_of(view.query or "")
+    try:
+        parse_query(record_type, pairs, actor=uow.actor)
+        if view.columns:
+            view.columns = list(chosen_columns(plan_of(record_type), uow.actor, ",".join(map(str, view.columns))))
+    except InvalidInput as error:
+        raise InvalidInput(_placed(error)) from error
+    view.query = urlencode(pairs)
+
+
+def _placed(error: InvalidInput) -> dict[str, list[str]]:
+    """Return the messages under the view's own field names."""
+    found: dict[str, list[str]] = {}
+    for path, messages in error.errors.items():
+        field, shown = (
+            ("columns", list(messages)) if path == "columns" else ("query", [f"{path}: {m}" for m in messages])
+        )
+        found.setdefault(field, []).extend(shown)
+    return found
+
+
+def _share(uow: UnitOfWork, view: SavedView) -> None:
+    for_all = view.sharing == EVERYONE or view.default_for_all
+    if for_all and uow.actor.scope_of("saved_view.update") is not Scope.ALL:
+        raise Forbidden(_("Views for everybody are saved by administrators; share it with your team instead."))
+    if view.default_for_all and view.sharing != EVERYONE:
+        raise InvalidInput({"default_for_all": [_("Only a view that everybody sees can be everybody’s first.")]})
+    if view.sharing == TEAM:
+        if not uow.actor.team_ids:
+            raise InvalidInput({"sharing": [_("You are in no team.")]})
+        view.team_id = view.team_id or uow.actor.team_ids[0]
+    else:
+        view.team_id = None
+    if view.default_for_all:
+        _take_over(uow, view)
+
+
+def _take_over(uow: UnitOfWork, view: SavedView) -> None:
+    """Take the first place from the view that had it: through the session, so that its history tells."""
+    others = sa.select(SavedView).where(SavedView.record_type == view.record_type, SavedView.default_for_all)
+    for other in uow.session.scalars(others):
+        if other is not view:
+            other.default_for_all = False
+
+
+def problem_text(error: CrmError) -> str:
+    """Return why a view cannot be shown, as one line."""
+    if isinstance(error, InvalidInput):
+        return " ".join(f"{path}: {' '.join(messages)}" for path, messages in error.errors.items())
+    return str(error)

@@ -1,0 +1,68 @@
+"""The pages that save a view and choose the first one; what they write goes through the record type's services."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, request, url_for
+from flask_babel import gettext as _
+
+from crm_kernel.errors import InvalidInput
+from crm_kernel.records.pages.going import go
+from crm_kernel.records.pages.listing import address
+from crm_kernel.records.plan import record_type
+from crm_kernel.records.reading import record_of
+from crm_kernel.records.saved_views.services import prefer, problem_text
+from crm_kernel.records.services import create_record, update_record
+from crm_kernel.unit_of_work import attempt, current_uow
+from crm_kernel.web.edge import permission
+
+blueprint = Blueprint("views", __name__)
+
+
+@blueprint.post("/views/save")
+@permission("saved_view.create", post="saved_view.create")
+def save() -> Any:
+    """Save what a list shows as a new view, or into the view that `into` names, and open it."""
+    form = request.form
+    listed = record_type(form.get("record_type", ""))
+    columns = [name for name in form.get("columns", "").split(",") if name]
+    payload: dict[str, Any] = {"kind": form.get("kind"), "query": form.get("query", ""), "columns": columns or None}
+    try:
+        with attempt(current_uow()):
+            view = _store(payload, listed.name)
+    except InvalidInput as error:
+        flash(_("The view was not saved: %(reason)s", reason=problem_text(error)), "error")
+        return go(address(listed, []))
+    flash(_("The view “%(name)s” is saved.", name=view.name), "success")
+    return go(address(listed, [("view", str(view.uid))]))
+
+
+@blueprint.post("/views/<uuid:uid>/first")
+@permission("authenticated")
+def prefer_view(uid: UUID) -> Any:
+    """Make a view the first that the reader sees of its records."""
+    view = record_of(current_uow(), record_type("saved_view"), uid)
+    listed = record_type(view.record_type)
+    prefer(current_uow(), view, listed)
+    flash(_("“%(name)s” is now what you see first.", name=view.name), "success")
+    return go(address(listed, [("view", str(view.uid))]))
+
+
+@blueprint.post("/views/first/none")
+@permission("authenticated")
+def prefer_none() -> Any:
+    """Take back the reader's choice of a first view."""
+    listed = record_type(request.form.get("record_type", ""))
+    prefer(current_uow(), None, listed)
+    return go(url_for(f"{listed.endpoint}_list"))
+
+
+def _store(payload: dict[str, Any], listed: str) -> Any:
+    uow, kept, form = current_uow(), record_type("saved_view"), request.form
+    if form.get("into"):
+        uid = UUID(form["into"])
+        return update_record(uow, kept, uid, payload, version=form.get("version", type=int))
+    named = {"name": form.get("name", "").strip(), "sharing": form.get("sharing", "private"), "record_type": listed}
+    return create_record(uow, kept, {**payload, **named})
