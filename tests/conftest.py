@@ -22,6 +22,7 @@ settings.load_profile("patient")
 ROOT = Path(__file__).parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"
 TOYBANK = FIXTURES / "toybank"
+TOYSHOP = FIXTURES / "toyshop"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -85,3 +86,10 @@ def toybank(monkeypatch: pytest.MonkeyPatch) -> str:
     """Install the toy bank for one test; its name."""
     monkeypatch.syspath_prepend(str(TOYBANK))
     return "toybank"
+
+
+@pytest.fixture
+def toyshop(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Install the toy shop for one test; its name."""
+    monkeypatch.syspath_prepend(str(TOYSHOP))
+    return "toyshop"

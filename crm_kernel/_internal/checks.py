@@ -57,7 +57,7 @@ def check_extension(plugin: str, extension: Extension, hosts: Mapping[str, Recor
             plugin, f"{item}.host", found=extension.host, expected=f"one of {', '.join(sorted(hosts))}"
         )
     known = set(extension.schema._declared_fields)
-    for attribute in ("form", "filters", "columns"):
+    for attribute in ("form", "filters", "columns", "sorts"):
         _refuse_unknown(plugin, f"{item}.{attribute}", getattr(extension, attribute), known)
     table = sa.inspect(extension.model).local_table
     keys = list(table.primary_key.columns)

@@ -154,10 +154,8 @@ def csv_columns(plan: TypePlan, fields: Sequence[str]) -> list[tuple[str, Cell]]
             columns += _extension_columns(plan)
         elif plan.fields[name].kind is Kind.COLLECTION:
             columns += _part_columns(plan.fields[name])
-        elif plan.fields[name].kind is Kind.REFERENCE:
-            columns += [(name, _inside(name, "title")), (f"{name}.id", _inside(name, "id"))]
         else:
-            columns.append((name, _value(name)))
+            columns += _plain_columns(plan.fields[name])
     return columns
 
 
@@ -199,15 +197,23 @@ def _inside(name: str, key: str) -> Cell:
 
 def _extension_columns(plan: TypePlan) -> list[tuple[str, Cell]]:
     return [
-        (f"{extension}.{name}", _of_extension(extension, name))
+        (f"{extension}.{name}", _of_extension(extension, cell))
         for extension, fields in plan.extension_fields.items()
-        for name, field in fields.items()
+        for field in fields.values()
         if field.readable and field.column is not None
+        for name, cell in _plain_columns(field)
     ]
 
 
-def _of_extension(extension: str, name: str) -> Cell:
-    return lambda item: item.get("extensions", {}).get(extension, {}).get(name)
+def _of_extension(extension: str, cell: Cell) -> Cell:
+    return lambda item: cell(item.get("extensions", {}).get(extension, {}))
+
+
+def _plain_columns(field: FieldPlan) -> list[tuple[str, Cell]]:
+    """Return the columns of a field that one row holds: of a reference its title and its id."""
+    if field.kind is not Kind.REFERENCE:
+        return [(field.name, _value(field.name))]
+    return [(field.name, _inside(field.name, "title")), (f"{field.name}.id", _inside(field.name, "id"))]
 
 
 def _part_columns(field: FieldPlan) -> list[tuple[str, Cell]]:

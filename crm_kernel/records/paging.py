@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records.plan import FieldPlan, TypePlan
+from crm_kernel.records.plan import FieldPlan, TypePlan, side_key
 from crm_kernel.records.sealing import seal, unseal
 
 #: Rows on a page unless the request says otherwise, and the most it may ask for.
@@ -66,14 +66,15 @@ def order_of(plan: TypePlan, sort: str | None) -> Order:
         raise InvalidInput(
             {"sort": [_("Cannot sort by %(found)s; expected one of: %(known)s.", found=name, known=known)]}
         )
-    field = plan.fields[name]
+    field = cast(FieldPlan, plan.named(name))
     return Order(plan.record_type.name, field, field.column, descending)
 
 
 def sortable(plan: TypePlan) -> tuple[str, ...]:
     """Return the names of the fields a list may be sorted by."""
     own = plan.record_type.default_sort.removeprefix("-")
-    return tuple(dict.fromkeys((*plan.record_type.sorts, own)))
+    extensions = (f"{extension.name}.{name}" for extension in plan.extensions for name in extension.sorts)
+    return tuple(dict.fromkeys((*plan.record_type.sorts, own, *extensions)))
 
 
 def decode_cursor(order: Order, text: str) -> Cursor:
@@ -98,8 +99,10 @@ def page_statements(
     (an OR over both would make page k read all pages before it).
     """
     column, key = order.column, model.id
+    # The same key, of the table that has the value: its index gives the order only by its own columns.
+    beside = side_key(order.field.side) if order.field.side is not None else key
     direction = sa.desc if order.descending else sa.asc
-    by_value = (direction(column), direction(key))
+    by_value = (direction(column), direction(beside))
     if not order.field.nullable:
         return [_after(statement, order, column, key, cursor).order_by(*by_value)]
     filled = statement.where(column.is_not(None)).order_by(*by_value)
@@ -107,7 +110,7 @@ def page_statements(
     if cursor is None:
         return [blank, filled] if order.descending else [filled, blank]
     if cursor.value is not None:
-        rest = _after(filled, order, column, key, cursor)
+        rest = _after(filled, order, column, beside, cursor)
         return [rest] if order.descending else [rest, blank]
     rest = blank.where(key < cursor.key if order.descending else key > cursor.key)
     return [rest, filled] if order.descending else [rest]

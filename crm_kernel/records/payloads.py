@@ -69,6 +69,26 @@ def load_with(schema: type[Schema], payload: Mapping[str, Any]) -> dict[str, Any
     return data
 
 
+def resolve_all(
+    uow: UnitOfWork, plan: TypePlan, data: dict[str, Any], extensions: Mapping[str, dict[str, Any]]
+) -> None:
+    """Replace the public ids in what ``load`` returned by the keys of visible records; one query per reference given.
+
+    Raises:
+        InvalidInput: records do not exist or are hidden from the actor; names each, an extension's by its path.
+    """
+    errors: dict[str, list[str]] = {}
+    places = [("", plan.fields, data)]
+    places += [(f"{EXTENSIONS}.{name}.", plan.extension_fields[name], values) for name, values in extensions.items()]
+    for path, fields, values in places:
+        try:
+            resolve_references(uow, fields, values, path)
+        except InvalidInput as error:
+            errors |= error.errors
+    if errors:
+        raise InvalidInput(errors)
+
+
 def resolve_references(uow: UnitOfWork, fields: Mapping[str, FieldPlan], data: dict[str, Any], path: str = "") -> None:
     """Replace the public ids in loaded data by the keys of visible records; one query per reference given.
 

@@ -6,7 +6,7 @@ List pages, API, filters, sorting, import and export all read these plans instea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
@@ -81,6 +81,15 @@ class TypePlan:
     fields: Mapping[str, FieldPlan]
     extensions: tuple[Extension, ...]
     extension_fields: Mapping[str, Mapping[str, FieldPlan]]
+
+    def named(self, name: str) -> FieldPlan | None:
+        """Return a field of the type or, as ``bank.risk``, of an extension; that one with its full name and its table."""
+        extension, dot, own = name.partition(".")
+        if not dot:
+            return self.fields.get(name)
+        found = self.extension_fields.get(extension, {}).get(own)
+        model = next((known.model for known in self.extensions if known.name == extension), None)
+        return None if found is None else replace(found, name=name, side=model)
 
     def collections(self) -> list[FieldPlan]:
         """Return the fields that hold lists of parts."""

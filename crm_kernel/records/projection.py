@@ -74,8 +74,9 @@ def projection_of(actor: Actor, plan: TypePlan, names: Sequence[str]) -> Project
     The first column of every row is the key, for loading extensions and collections.
     """
     names = shown_to(actor, plan, names)
-    viewer = None if _all_visible(actor, plan.fields, names) else actor
-    made = _cached((plan.record_type.name, tuple(names)), viewer, lambda: _make(plan, names, viewer))
+    fields = {name: cast(FieldPlan, plan.named(name)) for name in names}
+    viewer = None if _all_visible(actor, fields) else actor
+    made = _cached((plan.record_type.name, tuple(names)), viewer, lambda: _make(plan, fields.values(), viewer))
     return cast(Projection, made)
 
 
@@ -117,25 +118,25 @@ def _cached(key: Any, viewer: Actor | None, make: Callable[[], Any]) -> Any:
     return cache["projection", key]
 
 
-def _all_visible(actor: Actor, fields: Mapping[str, FieldPlan], names: Iterable[str]) -> bool:
+def _all_visible(actor: Actor, fields: Mapping[str, FieldPlan]) -> bool:
     """Say whether the actor sees every row of every referenced type: his roles show all and no plugin narrows it."""
-    targets = [target_of(fields[name]) for name in names if fields[name].kind is Kind.REFERENCE]
+    targets = [target_of(field) for field in fields.values() if field.kind is Kind.REFERENCE]
     return all(sees_all(actor, target) for target in targets)
 
 
-def _make(plan: TypePlan, names: Sequence[str], viewer: Actor | None) -> Projection:
+def _make(plan: TypePlan, fields: Iterable[FieldPlan], viewer: Actor | None) -> Projection:
     table = table_of(plan.record_type.model)
     builder = _Builder([table.c.id, table.c.uid, table.c.version], viewer)
     builder.getters += [("id", _at(1)), ("version", _at(2))]
-    for name in names:
-        builder.add(plan.fields[name], table)
+    for field in fields:
+        builder.add(field, table)
     statement = builder.select_from(table)
     return Projection(statement, tuple(builder.getters), statement.where(table.c.uid == sa.bindparam("uid")))
 
 
 def _extension_reader(uow: UnitOfWork, plan: TypePlan, extension: Extension) -> PartsReader:
     fields = {n: p for n, p in plan.extension_fields[extension.name].items() if p.readable and p.column is not None}
-    viewer = None if _all_visible(uow.actor, fields, fields) else uow.actor
+    viewer = None if _all_visible(uow.actor, fields) else uow.actor
 
     def make() -> PartsReader:
         table = table_of(extension.model)
@@ -151,7 +152,7 @@ def _extension_reader(uow: UnitOfWork, plan: TypePlan, extension: Extension) -> 
 def _collection_reader(uow: UnitOfWork, plan: TypePlan, field: FieldPlan) -> PartsReader:
     collection = cast("Collection", field.field)
     parts = part_plans(collection)
-    viewer = None if _all_visible(uow.actor, parts, parts) else uow.actor
+    viewer = None if _all_visible(uow.actor, parts) else uow.actor
 
     def make() -> PartsReader:
         table = table_of(collection.model)

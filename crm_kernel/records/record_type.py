@@ -212,5 +212,8 @@ class Extension:
     form: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    #: Fields that lists may be sorted by, as ``bank.risk``. PostgreSQL walks an index over (field, primary key) for it,
+    #: SQLite one over the field alone.
+    sorts: tuple[str, ...] = ()
     order: int = 50
     requires: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput, NotFound, PreconditionRequired, StaleVersion
 from crm_kernel.records.custom_fields.values import apart, born_with, forget_references, set_values
 from crm_kernel.records.ownership import with_owners
-from crm_kernel.records.payloads import load, load_with, resolve_references
+from crm_kernel.records.payloads import load, load_with, resolve_all
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.reading import record_of
 from crm_kernel.records.record_type import Action, RecordType
@@ -41,7 +41,7 @@ def create_record(uow: UnitOfWork, record_type: RecordType, payload: Mapping[str
     refuse_locked(uow.actor, record_type.name, payload_names(payload))
     plan = plan_of(record_type)
     data, extensions = load(plan, payload)
-    resolve_references(uow, plan.fields, data)
+    resolve_all(uow, plan, data, extensions)
     _default_owner(uow, record_type, data)
     _ask_plugins(uow, record_type, None, data)
     own, custom = apart(data)
@@ -72,7 +72,7 @@ def update_record(
     check_version(record, version)
     plan = plan_of(record_type)
     changes, extensions = load(plan, payload, partial=True)
-    resolve_references(uow, plan.fields, changes)
+    resolve_all(uow, plan, changes, extensions)
     _ask_plugins(uow, record_type, record, changes)
     already = set(uow.touched)
     own, custom = apart(changes)

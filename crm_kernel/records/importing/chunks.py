@@ -25,7 +25,7 @@ from crm_kernel.records.importing.mapping import SourceSpec
 from crm_kernel.records.importing.matching import Matcher, changes_of, side_changes_of
 from crm_kernel.records.importing.results import RowError, Verdict
 from crm_kernel.records.importing.sources import Row, Source
-from crm_kernel.records.importing.targets import part_fields
+from crm_kernel.records.importing.targets import part_fields, references_of
 from crm_kernel.records.payloads import resolve_references
 from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of
 
@@ -54,7 +54,7 @@ class SourceRun:
         self.spec, self.source, self.plan = spec, source, plan
         self._drafter, self._lookups, self._loader = drafter, lookups, Loader(plan)
         self._matcher = Matcher(plan, match_of(spec, source, plan), lookups)
-        self._references = [f for f in plan.fields.values() if f.kind is Kind.REFERENCE and f.writable]
+        self._references = list(references_of(plan))
         self._parted = {
             collection.name: collection
             for collection in plan.collections()
@@ -169,16 +169,18 @@ class SourceRun:
 
     def _resolve(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
         """Replace the public ids in loaded data by keys; one query per type that has unknown ones."""
-        for reference in self._references:
+        for extension, reference in self._references:
             name, target = attribute_of(reference), plan_of(target_of(reference))
-            asking = [draft for draft in drafts if isinstance(draft.data.get(name), UUID)]
-            keys = self._lookups.keys_of(uow, target, {draft.data[name] for draft in asking}) if asking else {}
-            for draft in asking:
-                found = keys.get(draft.data[name])
+            holders = [(draft, draft.extensions.get(extension, {}) if extension else draft.data) for draft in drafts]
+            asking = [(draft, values) for draft, values in holders if isinstance(values.get(name), UUID)]
+            keys = self._lookups.keys_of(uow, target, {values[name] for _draft, values in asking}) if asking else {}
+            for draft, values in asking:
+                found = keys.get(values[name])
                 if found is None:
+                    path = f"extensions.{extension}.{reference.name}" if extension else reference.name
                     text = _("the id of a %(type)s", type=target.record_type.label)
-                    draft.problems.append(self._problem(draft, reference.name, text))
-                draft.data[name] = found
+                    draft.problems.append(self._problem(draft, path, text))
+                values[name] = found
         for draft in drafts if self._parted else ():
             try:
                 resolve_references(uow, self._parted, draft.data)

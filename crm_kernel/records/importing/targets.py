@@ -5,7 +5,7 @@ The grammar of field paths in mappings and of the headers ``crm export`` writes;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -73,6 +73,12 @@ def known_paths(plan: TypePlan) -> list[str]:
     return found
 
 
+def references_of(plan: TypePlan) -> Iterator[tuple[str, FieldPlan]]:
+    """Yield (extension, reference) of what a row may point at; the type's own with an empty name."""
+    for extension, fields in {"": plan.fields, **plan.extension_fields}.items():
+        yield from ((extension, field) for field in fields.values() if field.kind is Kind.REFERENCE and field.writable)
+
+
 def discriminator(fields: Mapping[str, FieldPlan]) -> FieldPlan | None:
     """Return the part field that tells parts apart (``channel``, ``purpose``, ``type``): the first choice."""
     return next((field for field in fields.values() if isinstance(field.field, Choice) and field.writable), None)
@@ -92,8 +98,9 @@ def _putter(name: str) -> Callable[[Payload, Any], None]:
 
 
 def _extension_target(plan: TypePlan, path: str, extension: str, name: str) -> Target:
+    name, _dot, rest = name.partition(".")
     field = plan.extension_fields[extension].get(name)
-    if field is None or not field.writable:
+    if field is None or not field.writable or (rest and (rest, field.kind) != ("id", Kind.REFERENCE)):
         raise _unknown(plan, path)
 
     def put(payload: Payload, value: Any) -> None:

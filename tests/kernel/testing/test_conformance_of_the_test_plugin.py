@@ -1,10 +1,20 @@
-"""The toy bank keeps to every rule of the conformance kit."""
+"""The test plugins keep to every rule of the conformance kit."""
 
 from __future__ import annotations
 
 import pytest
 
 from crm_kernel.testing.conformance import ConformanceKit
+
+
+class TestToyshop(ConformanceKit):
+    """The second test plugin: an extension alone."""
+
+    plugin = "toyshop"
+
+    @pytest.fixture(autouse=True)
+    def _installed(self, toyshop: str) -> None:
+        """Put the toy shop on the path."""
 
 
 class TestToybank(ConformanceKit):
