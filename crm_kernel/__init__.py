@@ -32,8 +32,10 @@ if TYPE_CHECKING:
         Setting,
         Subscriber,
     )
+    from crm_kernel.customers.consent.asking import ask_for_consent
     from crm_kernel.customers.consent.gate import ContactVerdict, contactable, may_contact
     from crm_kernel.customers.consent.ledger import Evidence, Spoken, record_consent
+    from crm_kernel.customers.consent.links import list_unsubscribe_headers, preferences_link
     from crm_kernel.customers.consent.rules import refusal
     from crm_kernel.customers.consent.suppression import suppress
     from crm_kernel.customers.models import Customer
@@ -98,8 +100,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Setting",
         "Subscriber",
     ),
+    "customers.consent.asking": ("ask_for_consent",),
     "customers.consent.gate": ("ContactVerdict", "contactable", "may_contact"),
     "customers.consent.ledger": ("Evidence", "Spoken", "record_consent"),
+    "customers.consent.links": ("list_unsubscribe_headers", "preferences_link"),
     "customers.consent.rules": ("refusal",),
     "customers.consent.suppression": ("suppress",),
     "customers.models": ("Customer",),
@@ -210,6 +214,9 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "record_consent",
     "Spoken",
     "Evidence",
+    "ask_for_consent",
+    "preferences_link",
+    "list_unsubscribe_headers",
     "suppress",
     "Interaction",
     "record_interaction",

@@ -18,6 +18,8 @@ from crm_kernel.access.policy import holds
 from crm_kernel.customers import events as customer_events
 from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
+from crm_kernel.customers.consent import asking as consent_requests
+from crm_kernel.customers.consent import public as preference_pages
 from crm_kernel.customers.consent import record as consents
 from crm_kernel.customers.consent import rules as contact_rules
 from crm_kernel.customers.duplicates import views as duplicate_views
@@ -71,6 +73,7 @@ class KernelPlugin(Plugin):
             job_pages.blueprint,
             audit_pages.blueprint,
             view_pages.blueprint,
+            preference_pages.blueprint,
         ]
 
     @hookimpl
@@ -101,7 +104,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:
         """Return the kernel's own jobs."""
-        return [*housekeeping_jobs(), *duplicate_jobs(), *seal_jobs(), *check_jobs()]
+        return [*housekeeping_jobs(), *duplicate_jobs(), *seal_jobs(), *check_jobs(), *consent_requests.jobs()]
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

@@ -107,6 +107,47 @@ def record(
         message(f"{purpose} by {channel}: {status}.")
 
 
+@consent.command("ask")
+@_CUSTOMER
+@_PURPOSE
+@click.option("--print-link", is_flag=True, help="Print the link, to be handed over, instead of mailing it.")
+@dry_run_option
+@json_option
+@instance_options
+def ask(instance: Instance, customer: UUID, purpose: str, print_link: bool, dry_run: bool, as_json: bool) -> None:
+    """Ask a customer for a consent by e-mail: it counts once the customer has confirmed it by the link."""
+    from crm_kernel.customers.consent.asking import ask_for_consent, refuse_without_mail, request_consent
+    from crm_kernel.customers.consent.links import confirmation_link
+
+    with instance.writing(dry_run=dry_run) as uow:
+        if not print_link:
+            refuse_without_mail()
+        ask_now = request_consent if print_link else ask_for_consent
+        made = ask_now(uow, _customer(uow, customer), purpose=purpose, source=_SOURCE)
+        shown = {"id": made.uid, "status": made.status, "valid_to": made.valid_to}
+        if print_link:
+            shown["link"] = confirmation_link(made)
+    if as_json:
+        echo_json(shown)
+    elif print_link and not dry_run:
+        click.echo(shown["link"])
+    elif not dry_run:
+        message(f"{purpose}: the question is mailed; the customer can answer until {shown['valid_to']:%Y-%m-%d}.")
+
+
+@consent.command("link")
+@_CUSTOMER
+@json_option
+@instance_options
+def link(instance: Instance, customer: UUID, as_json: bool) -> None:
+    """Print the link to a customer's own preference page. Send it to the customer only: it works without a log-in."""
+    from crm_kernel.customers.consent.links import preferences_link
+
+    with instance.reading() as uow:
+        found = preferences_link(_customer(uow, customer))
+    echo_json({"link": found}) if as_json else click.echo(found)
+
+
 @consent.command("suppress")
 @click.argument("value")
 @click.option("--channel", default="any", show_default=True, help="any, email, sms, phone, fax or social.")

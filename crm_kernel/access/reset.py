@@ -15,8 +15,8 @@ from flask_babel import gettext as _
 from flask_security import MailUtil
 from flask_security.recoverable import generate_reset_password_token
 
-from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.unit_of_work import current_uow
+from crm_kernel.web.addresses import public_address
 
 if TYPE_CHECKING:
     from crm_kernel.access.models import AppUser
@@ -36,6 +36,12 @@ def use_mail_transport(app: Flask, transport: MailTransport) -> None:
 def can_send_mail() -> bool:
     """Say whether a mail transport is registered."""
     return _TRANSPORT in current_app.extensions
+
+
+def mail_transport() -> MailTransport | None:
+    """Return what sends mails, or None where nothing does."""
+    found: MailTransport | None = current_app.extensions.get(_TRANSPORT)
+    return found
 
 
 def reset_link(user: AppUser) -> str:
@@ -66,7 +72,4 @@ class NoMail(MailUtil):
 
 
 def _link(token: str) -> str:
-    config = runtime_of(current_app).config
-    base = config.base_url or f"http://{config.host}:{config.port}"
-    path = current_app.url_map.bind("localhost").build("security.reset_password", {"token": token})
-    return base.rstrip("/") + path
+    return public_address("security.reset_password", token=token)

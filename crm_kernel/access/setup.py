@@ -127,7 +127,7 @@ def init_csrf(app: Flask) -> None:
             # Whoever can set this header needs no cookie: the token is the proof. The cookie is not looked at.
             g._login_user = AnonymousUser()  # type: ignore[no-untyped-call]
             g.csrf_valid = True
-        elif app.config["WTF_CSRF_ENABLED"] and not _anonymous_api_call(app):
+        elif app.config["WTF_CSRF_ENABLED"] and not _anonymous_api_call(app) and not _holds_link(app):
             csrf.protect()
 
 
@@ -164,3 +164,8 @@ def _load_user(identity: str) -> AppUser | None:
 def _anonymous_api_call(app: Flask) -> bool:
     # Without a cookie there is nothing to ride on: let it fail as unauthenticated, which says what is missing.
     return request.path.startswith("/api/") and app.config["SESSION_COOKIE_NAME"] not in request.cookies
+
+
+def _holds_link(app: Flask) -> bool:
+    # A mail program's one-click POST has neither cookie nor page; the sealed link is what proves it.
+    return bool(getattr(app.view_functions.get(request.endpoint or ""), "crm_proven_by_link", False))

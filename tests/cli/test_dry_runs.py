@@ -60,6 +60,7 @@ CALLS = {
     "customers duplicates scan": [],
     "customers duplicates dismiss": [PAIR],
     "consent record": [CUSTOMER, "--channel", "email", "--purpose", "marketing", "--status", "given"],
+    "consent ask": [CUSTOMER, "--purpose", "marketing", "--print-link"],
     "consent suppress": ["ada@crm.test"],
     "consent lift": [SUPPRESSION, "--note", "a mistake"],
     "events retry": ["--all"],

@@ -16,7 +16,7 @@ READING = {
     "jobs backlog", "jobs dead", "jobs list", "jobs queues", "jobs schedules", "jobs show",
     "access explain", "audit list", "records fields",
     "doctor", "demo show", "config show", "sfa report",
-    "consent list", "consent purposes", "customers may-contact",
+    "consent link", "consent list", "consent purposes", "customers may-contact",
     "customers match", "customers duplicates list", "identifiers check",
 }  # fmt: skip
 #: Commands that are neither read by a program as rows nor tried beforehand, and why.

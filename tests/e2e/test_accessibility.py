@@ -189,3 +189,18 @@ def test_the_page_of_the_api_has_none_beside_swaggers_own(open_page):
     found = page.evaluate("tags => axe.run({exclude: [['.swagger-ui']]}, {runOnly: tags})", RULES)["violations"]
 
     assert [rule["id"] for rule in found] == []
+
+
+def test_the_pages_that_customers_open_from_a_message_have_none(open_page, site, records):
+    uid = records["customer"].rpartition("/")[2]
+    asked = site.crm("consent", "ask", uid, "--purpose", "marketing", "--print-link").strip()
+    chosen = site.crm("consent", "link", uid).strip()
+    page = open_page(storage_state=None)
+
+    for link in (asked, chosen):
+        page.goto(link[link.index("/contact/") :])
+        assert violations(page) == []
+
+    page.get_by_role("button", name="Unsubscribe from everything").click()
+    page.get_by_text("You are unsubscribed from everything.").wait_for()
+    assert violations(page) == []

@@ -13,7 +13,9 @@ from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 
 from crm_kernel.access.policy import authorize
+from crm_kernel.customers.consent.asking import ask_for_consent, refuse_without_mail
 from crm_kernel.customers.consent.gate import ContactVerdict, may_contact
+from crm_kernel.customers.consent.ledger import Evidence
 from crm_kernel.customers.consent.schemas import ConsentSchema, NewSuppressionSchema
 from crm_kernel.customers.consent.suppression import suppress
 from crm_kernel.errors import InvalidInput
@@ -25,6 +27,7 @@ from crm_kernel.records.payloads import load_with
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.reading import page_of, parse_query, read_one, record_of
 from crm_kernel.records.services import create_record
+from crm_kernel.records.texts import Text
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
 
@@ -70,6 +73,18 @@ class QuestionSchema(Schema):
     at = fields.AwareDateTime(load_default=None, validate=within_calendar)
 
 
+class AskSchema(Schema):
+    """What a customer is to be asked by mail."""
+
+    purpose = Text(60, required=True)
+    #: Where the customer asked for it.
+    form = Text(120, load_default=None)
+    form_version = Text(60, load_default=None)
+    ip = Text(45, load_default=None)
+    user_agent = Text(300, load_default=None)
+    note = Text(load_default=None)
+
+
 class CustomerConsentSchema(ConsentSchema):
     """A fact about the customer that the address names."""
 
@@ -90,6 +105,7 @@ def consent_api() -> Blueprint:
     keep_to_calendar(NewSuppressionSchema)
     blueprint = Blueprint("api_contact", __name__, url_prefix="/api", description="May a customer be contacted")
     blueprint.add_url_rule("/customers/<uuid:uid>/consents", "consents", _consents(blueprint))
+    blueprint.add_url_rule("/customers/<uuid:uid>/consent-requests", "ask", _asking(blueprint))
     blueprint.add_url_rule("/customers/<uuid:uid>/may-contact", "may_contact", _gate(blueprint))
     blueprint.add_url_rule("/suppressions/values", "suppress", _values(blueprint))
     return blueprint
@@ -140,6 +156,29 @@ def _consents(blueprint: Blueprint) -> type[MethodView]:
             return json_response(read_one(uow, type_, made.uid), 201)
 
     return Consents
+
+
+def _asking(blueprint: Blueprint) -> type[MethodView]:
+    @permission("consent.create")
+    class Requests(MethodView):
+        @_documented(
+            blueprint,
+            summary="Ask a customer for a consent by e-mail; it waits until the customer confirms it by the mailed link",
+            requestBody={"required": True, "content": {"application/json": {"schema": AskSchema}}},
+            responses=changing_answers(201, read_schema(record_type("consent")), 404, 409, 413, 422),
+        )
+        def post(self, uid: UUID) -> Response:
+            uow, type_ = current_uow(), record_type("consent")
+            customer = record_of(uow, record_type("customer"), uid)
+            authorize(uow.actor, "consent.create", customer)
+            data = load_with(AskSchema, body_of_request())
+            refuse_without_mail()
+            made = ask_for_consent(
+                uow, customer, purpose=data.pop("purpose"), source=f"user:{uow.channel}", evidence=Evidence(**data)
+            )
+            return json_response(read_one(uow, type_, made.uid), 201)
+
+    return Requests
 
 
 def _gate(blueprint: Blueprint) -> type[MethodView]:

@@ -92,3 +92,14 @@ PERMISSIONS = {
     "not_objected": _l("The customer did not object."),
     "always": _l("This purpose needs no consent."),
 }
+
+OPEN, USED, EXPIRED, REVOKED, GONE = "open", "used", "expired", "revoked", "gone"
+
+#: State of a request for consent → what its page says to who follows the link.
+REQUEST_STATES = {
+    OPEN: _l("Please confirm that you agree."),
+    USED: _l("You confirmed this already. Nothing more is needed."),
+    EXPIRED: _l("This link is too old. Ask for the message again, and a new one comes."),
+    REVOKED: _l("You said no since. If you changed your mind, ask for the message again."),
+    GONE: _l("The address this link was sent to is not stored any more."),
+}

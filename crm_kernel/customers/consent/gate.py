@@ -107,12 +107,17 @@ def may_contact(
     key = uow.session.execute(query).scalar_one_or_none()
     if key is None:
         raise not_found(record_type("customer"), customer_uid)
-    refused = _refusals_of(uow, key, channel, purpose, when)
+    return verdict_of(uow, key, channel=channel, purpose=purpose, at=when)
+
+
+def verdict_of(uow: UnitOfWork, key: int, *, channel: str, purpose: str, at: dt.datetime) -> ContactVerdict:
+    """Say whether the customer with a key may be contacted, whoever asks: visibility is the caller's; two queries."""
+    refused = _refusals_of(uow, key, channel, purpose, at)
     if refused:
         first = refused[0]
-        proof = _proof(uow, key, channel, purpose, when, first.rule)
+        proof = _proof(uow, key, channel, purpose, at, first.rule)
         return ContactVerdict(allowed=False, reason=first.reason, text=first.text, proof=proof, refusals=tuple(refused))
-    reason, proof = _permission(uow, key, channel, purpose, when)
+    reason, proof = _permission(uow, key, channel, purpose, at)
     return ContactVerdict(allowed=True, reason=reason, text=PERMISSIONS[reason], proof=proof)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -166,7 +167,8 @@ def _proof(spoken: Spoken, purpose: Purpose) -> dict[str, Any]:
     if proof["statement"] is None and spoken.status in (GIVEN, PENDING):
         proof["statement"] = purpose.statement
         proof["form_version"] = proof["form_version"] or purpose.statement_version
-    return proof
+    words = proof["statement"]
+    return {**proof, "statement_digest": hashlib.sha256(words.encode()).hexdigest() if words else None}
 
 
 def _known(uow: UnitOfWork, source: str, external_ref: str | None) -> Consent | None:

@@ -69,6 +69,8 @@ class Consent(RecordMixin, Model):
     )
     #: The proof: the words shown, where, in which version, from which address and browser, and a remark.
     statement: Mapped[str | None] = mapped_column(sa.Text)
+    #: SHA-256 of the words, hexadecimal: shows that two consents were given for the same ones.
+    statement_digest: Mapped[str | None] = mapped_column(sa.String(64))
     form: Mapped[str | None] = mapped_column(sa.String(120))
     form_version: Mapped[str | None] = mapped_column(sa.String(60))
     ip: Mapped[str | None] = mapped_column(sa.String(45), info={"personal": True})

@@ -56,6 +56,7 @@ class ConsentSchema(Schema):
     valid_to = fields.AwareDateTime(allow_none=True, metadata={"label": _l("Valid until")})
     double_opt_in_at = fields.AwareDateTime(allow_none=True, metadata={"label": _l("Confirmed by double opt-in")})
     statement = Text(metadata={"label": _l("Words the customer saw")})
+    statement_digest = Text(64, dump_only=True, metadata={"label": _l("Digest of the words")})
     form = Text(120, metadata={"label": _l("Form")})
     form_version = Text(60, metadata={"label": _l("Version of the form")})
     ip = Text(45, metadata={"label": _l("IP address")})
