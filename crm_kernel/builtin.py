@@ -37,7 +37,7 @@ from crm_kernel.sales import events as sales_events
 from crm_kernel.sales import record as sales
 from crm_kernel.touchpoints import events as touchpoint_events
 from crm_kernel.touchpoints import record as touchpoints
-from crm_kernel.web import job_pages
+from crm_kernel.web import admin, job_pages
 from crm_kernel.web.tiles import tiles
 
 
@@ -74,17 +74,18 @@ class KernelPlugin(Plugin):
             audit_pages.blueprint,
             view_pages.blueprint,
             preference_pages.blueprint,
+            admin.blueprint(),
         ]
 
     @hookimpl
     def crm_register_permissions(self) -> Sequence[c.Permission]:
         """Return the kernel's permissions that no record type has."""
-        return [*job_pages.permissions(), *audit_pages.permissions()]
+        return [*job_pages.permissions(), *audit_pages.permissions(), *admin.permissions()]
 
     @hookimpl
     def crm_register_nav(self) -> Sequence[c.NavItem]:
         """Return the kernel's entries of the navigation that no record type has."""
-        return [*duplicate_views.nav(), *job_pages.nav(), *audit_pages.nav()]
+        return [*duplicate_views.nav(), *job_pages.nav(), *audit_pages.nav(), *admin.nav()]
 
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 
 from crm_cli.common import ExitCode, Instance, echo_json, echo_table, instance_options, json_option, message
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check: ``health`` is ``ok``, ``warning``, ``error``, or ``skipped`` when it could not be made."""
-
-    name: str
-    health: str
-    message: str
-    fix: str = ""
 
 
 @click.command("doctor")
@@ -25,9 +15,9 @@ class Finding:
 @instance_options
 def doctor(instance: Instance, strict: bool, as_json: bool) -> None:
     """Check the instance and say what to mend; exit 6 when something is wrong."""
-    from crm_cli.checkup import findings
+    from crm_kernel._internal.checkup import findings
 
-    found = findings(instance)
+    found = findings(instance.config)
     if as_json:
         echo_json([asdict(finding) for finding in found])
     else:

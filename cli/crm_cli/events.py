@@ -134,6 +134,22 @@ def replay(instance: Instance, event_id: UUID, subscriber: str, dry_run: bool) -
     message(f"{event_id} {'would be' if dry_run else 'will be'} delivered to {subscriber} once more.")
 
 
+@events.command("discard")
+@_EVENT_ID
+@_SUBSCRIBER
+@dry_run_option
+@json_option
+@instance_options
+def discard(instance: Instance, event_id: UUID, subscriber: str | None, dry_run: bool, as_json: bool) -> None:
+    """Give up the dead deliveries of an event (to --subscriber); the audit log keeps who decided it."""
+    from crm_kernel.events import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        rows = [_delivery(job) for job in services.discard_dead(uow, event_id, subscriber=subscriber)]
+    echo_records(as_json, ("job", "subscriber", "state", "error"), rows)
+    message(f"{len(rows)} deliveries {'would be' if dry_run else 'are'} discarded.")
+
+
 @events.command("catalogue")
 @json_option
 @instance_options

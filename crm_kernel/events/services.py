@@ -1,18 +1,23 @@
-"""Delivers events again: dead deliveries once their reason is gone, or an event to a subscriber that came later."""
+"""Delivers events again: dead deliveries once their reason is gone, or an event to a subscriber that came later.
+
+What an administrator decides about deliveries stands in the audit log, under the record type ``event``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from crm_kernel._internal.outbox import delivery_row, keep_order, store_deliveries, subscribers_of
+from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.errors import Conflict, NotFound
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.events.queries import dead_deliveries, event
 from crm_kernel.jobs.models import JobRow, JobState
-from crm_kernel.jobs.services import retry_job
+from crm_kernel.jobs.services import cancel_job, retry_job
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -31,7 +36,28 @@ def retry_dead(
     if event_uid is not None:
         event(uow, event_uid)
     dead = dead_deliveries(uow, subscriber=subscriber, event_uid=event_uid, limit=limit)
+    _note(uow, "retried", [(stored, job.name) for job, stored in dead])
     return [retry_job(uow, job.id) for job, _stored in dead]
+
+
+def discard_dead(uow: UnitOfWork, event_uid: UUID, *, subscriber: str | None = None) -> list[JobRow]:
+    """Decide that an event's dead deliveries (to one subscriber) are not to be made, and return them.
+
+    Raises:
+        NotFound: no such event.
+        Conflict: none of its deliveries is dead.
+    """
+    stored = event(uow, event_uid)
+    dead = dead_deliveries(uow, subscriber=subscriber, event_uid=event_uid)
+    if not dead:
+        raise Conflict(f"{stored.name} {stored.uid} has no dead delivery" + (f" to {subscriber}" if subscriber else ""))
+    _note(uow, "discarded", [(stored, job.name) for job, _stored in dead])
+    return [cancel_job(uow, job.id) for job, _stored in dead]
+
+
+def listening_to(stored: StoredEvent) -> list[str]:
+    """Return the active subscribers that listen to an event, in order; no query."""
+    return [found.name for found in subscribers_of(stored.name)]
 
 
 def replay_event(uow: UnitOfWork, event_uid: UUID, *, subscriber: str) -> dict[str, object]:
@@ -56,7 +82,13 @@ def replay_event(uow: UnitOfWork, event_uid: UUID, *, subscriber: str) -> dict[s
     )
     values["out_of_order"] = _overtaken(uow, stored, subscriber)
     store_deliveries(uow, [values])
+    _note(uow, "replayed", [(stored, subscriber)])
     return values
+
+
+def _note(uow: UnitOfWork, action: str, deliveries: Sequence[tuple[StoredEvent, str]]) -> None:
+    rows = [AuditRow(stored.uid, None, {"event": stored.name, "subscriber": name}) for stored, name in deliveries]
+    record_audit_many(uow, "event", action, rows)
 
 
 def _refuse_pending(uow: UnitOfWork, stored: StoredEvent, subscriber: str) -> None:

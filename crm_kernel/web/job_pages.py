@@ -31,7 +31,8 @@ _PAGE = 50
 #: Most dead jobs one click makes due again; the next click takes the next.
 _MOST = 1000
 
-_STATES = {
+#: State of a job → what pages say and its colour.
+STATES = {
     JobState.READY: (_l("Waiting"), "blue"),
     JobState.LEASED: (_l("Running"), "azure"),
     JobState.DONE: (_l("Done"), "green"),
@@ -83,7 +84,7 @@ def listing() -> str:
         jobs=[_described(job) for job in shown],
         depths=queues.queue_depths(uow),
         chosen=chosen,
-        states=[(state.name.lower(), label) for state, (label, _color) in _STATES.items()],
+        states=[(state.name.lower(), label) for state, (label, _color) in STATES.items()],
         next_url=url_for("jobs.listing", **more, before=shown[-1].id) if len(found) > _PAGE else None,
         may_change=allowed(uow.actor, "job.update"),
         command=_list_command(chosen),
@@ -192,7 +193,7 @@ def _states(name: str) -> list[JobState] | None:
 
 def _described(job: JobRow) -> dict[str, Any]:
     state = JobState(job.state)
-    label, color = _STATES[state]
+    label, color = STATES[state]
     return {
         "number": job.id,
         "name": job.name,

@@ -40,6 +40,12 @@ def shell_context() -> dict[str, Any]:
     }
 
 
+def entries_of(section: str) -> list[dict[str, Any]]:
+    """Return a section's entries of the navigation that the reader may open: label, icon, url, endpoint. No query."""
+    actor: Actor = g.get("crm_actor", ANONYMOUS)
+    return [entry for entry in _navigation(runtime_of(current_app), actor) if entry["place"] == section]
+
+
 def _navigation(runtime: Runtime, actor: Actor) -> list[dict[str, Any]]:
     entries: list[tuple[int, int, dict[str, Any]]] = []
     for item in c.visible_to(actor, c.active(runtime.registry.all("nav"), runtime.manager.names)):
@@ -61,7 +67,9 @@ def _entry(label: str, icon: str, endpoint: str, section: str) -> dict[str, Any]
         "label": label,
         "icon": icon,
         "url": url_for(endpoint),
+        "endpoint": endpoint,
         "active": request.endpoint == endpoint,
+        "place": section,
         "section": _section_label(section),
     }
 

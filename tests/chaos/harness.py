@@ -21,7 +21,7 @@ from crm_kernel._internal.manager import PluginManager
 from crm_kernel._internal.registry import Registry, gather
 from crm_kernel._internal.runtime import EXTENSION, Runtime
 from crm_kernel.access.actor import SYSTEM
-from crm_kernel.access.models import AppUser, Team
+from crm_kernel.access.models import AppUser, AuditLog, AuditPayload, Team
 from crm_kernel.config import Config
 from crm_kernel.database import db, init_database
 from crm_kernel.events import Event
@@ -128,7 +128,7 @@ def database(kind: str, databases: Any) -> str:
 def create_tables(app: Flask) -> None:
     """Create the tables of events and jobs and the one for effects, without what an earlier test left in them."""
     # Schedules may belong to users, and those to teams.
-    models = (StoredEvent, JobRow, JobQueue, Team, AppUser, JobSchedule)
+    models = (StoredEvent, JobRow, JobQueue, Team, AppUser, JobSchedule, AuditLog, AuditPayload)
     tables = [model.__table__ for model in models]
     with app.app_context(), db.engine.begin() as connection:
         StoredEvent.metadata.drop_all(connection, tables=tables)

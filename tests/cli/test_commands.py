@@ -7,8 +7,8 @@ import sqlite3
 from contextlib import contextmanager
 
 import pytest
-from crm_cli.checkup import python_version
 
+from crm_kernel._internal.checkup import python_version
 from crm_kernel.errors import DatabaseUnavailable
 
 ADMIN = "ann@example.com"

@@ -64,6 +64,7 @@ CALLS = {
     "consent suppress": ["ada@crm.test"],
     "consent lift": [SUPPRESSION, "--note", "a mistake"],
     "events retry": ["--all"],
+    "events discard": [EVENT],
     "events replay": [EVENT, "--subscriber", "alpha.greet"],
     "jobs retry": ["--all"],
     "jobs cancel": [str(READY_JOB)],

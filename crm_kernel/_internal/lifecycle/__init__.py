@@ -4,6 +4,7 @@ Nothing here imports a plugin into the process that asks: ``inspection`` loads t
 the administrative commands work while a plugin is broken, and the rest works on wheel metadata and the database.
 """
 
+from crm_kernel._internal.lifecycle.auditing import acting
 from crm_kernel._internal.lifecycle.changes import (
     Change,
     Run,
@@ -36,6 +37,7 @@ __all__ = [
     "Plan",
     "Purge",
     "Run",
+    "acting",
     "dependants",
     "disable",
     "enable",

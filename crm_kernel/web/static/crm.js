@@ -142,7 +142,18 @@
     search.select();
   });
 
+  // --- copying (button[data-copy]); without a clipboard (plain http) the button stays hidden ------------------------
+  function copier(button) {
+    if (!navigator.clipboard) return;
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      toast(button.dataset.textDone, "success");
+    });
+  }
+
   window.crm = { each, request, toast, announce, library, fill };
   each("[data-toast]", arm);
   each("details[data-pop]", menu);
+  each("button[data-copy]", copier);
 })();

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.crm_databases("sqlite")
 INSTALLED = tuple(sorted(point.name for point in metadata.entry_points(group="crm.plugins")))
 #: What a page shows that is no text of the program: codes, names of modules and parameters, examples, languages' names.
 CODES = (
+    "Sales force automation: pipelines, opportunities, boards and the numbers behind them",  # the wheel says so
     *("en", "fr", "English", "French", "Français", "system", "sort", "kernel", *INSTALLED, "customer.read sfa.*"),
     *("marketing", "service", "survey"),  # codes of purposes of contact
 )

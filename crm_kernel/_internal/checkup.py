@@ -1,4 +1,4 @@
-"""The built-in checks of ``crm doctor``, and those the kernel and the modules register.
+"""The checks of ``crm doctor`` and of the page "Health", and those that the kernel and the modules register.
 
 Every check stands alone: what one finds is never the end of the others. Only the database is asked once for all: when it
 does not answer, that is one finding, and what needs it is not checked.
@@ -11,30 +11,50 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crm_cli.common import Instance
-from crm_cli.doctor import Finding
 from crm_kernel.config import Config
 from crm_kernel.errors import CrmError
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 #: The first patch of each Python version that refuses newlines in mail headers (CVE-2026-1299).
 MAIL_HEADER_FIX = {(3, 11): 15, (3, 12): 13, (3, 13): 12, (3, 14): 3}
 _LOW_DISK_BYTES = 500 * 1024 * 1024
 
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check: ``health`` is ``ok``, ``warning``, ``error``, or ``skipped`` when it could not be made."""
+
+    name: str
+    health: str
+    message: str
+    fix: str = ""
+
+
 #: A check that needs the settings.
 Check = Callable[[Config], Iterator[Finding]]
 
 
-def findings(instance: Instance) -> list[Finding]:
-    """Run every check and return what each found, in a lasting order."""
+def findings(load: Callable[[], Config], *, app: Flask | None = None) -> list[Finding]:
+    """Run every check and return what each found, in a lasting order; takes a second or two, needs no transaction.
+
+    Args:
+        load: reads the settings; what it refuses is a finding.
+        app: a running application, whose registered checks are run; without one, one is built of what loads.
+    """
     found = [python_version(sys.version_info[:3])]
     try:
-        config = instance.config()
+        config = load()
     except CrmError as error:
         return [*found, Finding("settings", "error", str(error), "mend the file, or: crm init")]
     found.append(Finding("settings", "ok", config.source))
-    for name, check in CHECKS.items():
+    checks = CHECKS if app is None else {**CHECKS, "registered checks": lambda _config: registered_in(app)}
+    for name, check in checks.items():
         skipped = name in NEED_DATABASE and not _answers(found)
         found += [_not_checked(name)] if skipped else _isolated(name, check, config)
     return found
@@ -182,7 +202,11 @@ def _registered(config: Config) -> Iterator[Finding]:
         enabled = [row.name for row in store.stored_modules(connection).values() if row.state == "enabled"]
     # Only what loads in a child process is loaded here: a plugin that ends its interpreter must not end ours.
     sound = inspect_modules(config, enabled).loaded if enabled else ()
-    app = create_app(config, modules=sound, skip_failed=True)
+    yield from registered_in(create_app(config, modules=sound, skip_failed=True))
+
+
+def registered_in(app: Flask) -> Iterator[Finding]:
+    """Run the checks that the kernel and the modules of an application register."""
     for check in app.extensions["crm"].registry.all("health_checks"):
         try:
             with app.app_context():
