@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench import importing, publishing, reading
+from bench import filtering, importing, publishing, reading
 from bench.site import database, fill, make_app
 
 ROWS = int(os.environ.get("CRM_BENCH_ROWS", "100000"))
@@ -33,6 +33,7 @@ def main() -> int:
         below += _show("import", kind, found.ratio, importing.FLOOR)
         print(f"    {found.ours:,.0f} customers/s against {found.bare:,.0f}, {found.memory:+.0f} MB", file=sys.stderr)
         below += _publish(kind)
+        below += filtering.measure(kind, ROWS)
     return 6 if below else 0
 
 

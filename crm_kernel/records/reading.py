@@ -136,7 +136,7 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
     for part in page_statements(statement, record_type.model, query.order, query.cursor):
         missing = query.limit + 1 - len(rows)
         if missing > 0:
-            rows += uow.session.execute(part.limit(missing)).all()
+            rows += uow.session.execute(part.limit(_written(missing))).all()
     shown, more = rows[: query.limit], len(rows) > query.limit
     items = [projection.read(row) for row in shown]
     after = Cursor(_sort_value(items[-1], query.order), shown[-1][0]) if more else None
@@ -150,8 +150,9 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
 def count_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Count:
     """Return how many rows the query has, up to ``COUNT_LIMIT``; one query."""
     plan = plan_of(record_type)
-    rows = sa.select(sa.literal(1)).select_from(record_type.model).where(*restrictions(uow, plan, query))
-    limited = rows.limit(COUNT_LIMIT + 1).subquery()
+    one: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
+    rows = sa.select(one).select_from(record_type.model).where(*restrictions(uow, plan, query))
+    limited = rows.limit(_written(COUNT_LIMIT + 1)).subquery()
     number = uow.session.execute(sa.select(sa.func.count()).select_from(limited)).scalar_one()
     return Count(min(number, COUNT_LIMIT), number <= COUNT_LIMIT)
 
@@ -261,6 +262,11 @@ def _with(names: tuple[str, ...], sort: str) -> tuple[str, ...]:
 
 def _sort_value(item: dict[str, Any], order: Order) -> Any:
     return item[order.field.name]
+
+
+def _written(number: int) -> sa.BindParameter[int]:
+    """Return a limit that stands in the statement itself: PostgreSQL plans a prepared one anew each time without it."""
+    return sa.bindparam(None, number, sa.Integer, literal_execute=True)
 
 
 def _limit(text: str | None) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import operator as op
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 Predicate = sa.ColumnElement[bool]
+#: What EXISTS selects: written out, not a parameter.
+_ONE: sa.ColumnElement[int] = sa.literal_column("1", sa.Integer)
 
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "eq": op.eq, "ne": op.ne, "lt": op.lt, "lte": op.le, "gt": op.gt, "gte": op.ge,
@@ -97,6 +99,8 @@ class _Compiler:
     uow: UnitOfWork
     clock: Clock
     aim: Aim
+    #: Whether the conditions are alternatives: no other one narrows the rows that each is asked of.
+    either: bool = False
 
     def node(self, frame: _Frame, node: Node, path: str, *, negated: bool) -> Predicate:
         if isinstance(node, Not):
@@ -110,11 +114,13 @@ class _Compiler:
 
     def _junction(self, frame: _Frame, node: And | Or, path: str, *, negated: bool) -> Predicate:
         key = "and" if isinstance(node, And) else "or"
-        parts = [
-            self.node(frame, part, f"{path}.{key}[{place}]", negated=negated) for place, part in enumerate(node.parts)
-        ]
         # De Morgan: none of several is the negation of each.
-        return sa.and_(sa.true(), *parts) if isinstance(node, And) is not negated else sa.or_(sa.false(), *parts)
+        all_of = isinstance(node, And) is not negated
+        inner = self if all_of else replace(self, either=True)
+        parts = [
+            inner.node(frame, part, f"{path}.{key}[{place}]", negated=negated) for place, part in enumerate(node.parts)
+        ]
+        return sa.and_(sa.true(), *parts) if all_of else sa.or_(sa.false(), *parts)
 
     def _comparison(self, frame: _Frame, node: Comparison, path: str, *, negated: bool) -> Predicate:
         entry = named_entry(frame.catalogue, node.field, f"{path}.field")
@@ -140,7 +146,11 @@ class _Compiler:
         inner = _Frame(frame.catalogue, table_of(cast(type[Any], entry.side)), ())
         test = self._test(entry, inner.sql(entry.column), operator, node, path)
         key = inner.sql(side_key(cast(type[Any], entry.side)))
-        rows = sa.select(sa.literal(1)).where(key == frame.source.c.id, test).correlate(frame.source)
+        if self.either and self.aim is Aim.ALL and self._on_sqlite() and _indexed(inner.source, entry):
+            # Planned with the index once, where EXISTS would look every record's row up; PostgreSQL sees that by itself.
+            found: Predicate = frame.source.c.id.in_(sa.select(key).where(test).correlate(None))
+            return sa.not_(found) if negated else found
+        rows = sa.select(_ONE).where(key == frame.source.c.id, test).correlate(frame.source)
         return sa.not_(sa.exists(rows)) if negated else sa.exists(rows)
 
     def _test(self, entry: Entry, column: Any, operator: str, node: Comparison, path: str) -> Predicate:
@@ -197,10 +207,10 @@ class _Compiler:
     ) -> Predicate:
         if number == 1:
             link, host = inner.sql(relation.key), frame.sql(relation.host_key)
-            rows = sa.select(sa.literal(1)).select_from(inner.source).where(link == host, *conditions)
+            rows = sa.select(_ONE).select_from(inner.source).where(link == host, *conditions)
             return sa.exists(rows.correlate(frame.source))
         if self.aim is Aim.FIRST:
-            return cast(Predicate, _beside(frame, inner, relation, conditions, sa.func.count()) >= number)
+            return _first_ones(frame, inner, relation, conditions, number)
         return self._grouped(frame, inner, relation, conditions, sa.func.count() >= number)
 
     def _grouped(
@@ -210,12 +220,13 @@ class _Compiler:
         link, host = inner.sql(relation.key), frame.sql(relation.host_key)
         rows = sa.select(link.label("host")).select_from(inner.source).where(link.is_not(None), *conditions)
         groups = rows.group_by(link).having(fits).correlate(None)
-        if self.uow.session.get_bind().dialect.name == "sqlite":
+        if self._on_sqlite():
             return cast(Predicate, host.in_(groups))
         found = groups.subquery()
-        return sa.exists(
-            sa.select(sa.literal(1)).select_from(found).where(found.c.host == host).correlate(frame.source)
-        )
+        return sa.exists(sa.select(_ONE).select_from(found).where(found.c.host == host).correlate(frame.source))
+
+    def _on_sqlite(self) -> bool:
+        return self.uow.session.get_bind().dialect.name == "sqlite"
 
     def _limits(self, inner: _Frame, relation: Relation, node: Has | Total, path: str) -> list[Predicate]:
         """Return what limits related rows: what they are, who may see them, ``where``, and the period."""
@@ -247,6 +258,17 @@ def _beside(frame: _Frame, inner: _Frame, relation: Relation, conditions: list[P
     return rows.correlate(frame.source).scalar_subquery()
 
 
+def _first_ones(
+    frame: _Frame, inner: _Frame, relation: Relation, conditions: list[Predicate], number: int
+) -> Predicate:
+    """Return whether a record has that many related rows; those beyond are not read."""
+    link, host = inner.sql(relation.key), frame.sql(relation.host_key)
+    rows = sa.select(_ONE).select_from(inner.source).where(link == host, *conditions)
+    enough = rows.limit(number).correlate(frame.source).subquery()
+    count = sa.select(sa.func.count()).select_from(enough).correlate(frame.source).scalar_subquery()
+    return count == number
+
+
 def _compared(column: Any, operator: str, found: Any) -> Predicate:
     if isinstance(found, Range):
         return cast(Predicate, _COMPARE_RANGE[operator](column, found))
@@ -262,6 +284,12 @@ def _complement(entry: Entry, column: Any, operator: str, test: Predicate) -> Pr
     if operator == "filled":
         return cast(Predicate, sa.or_(column.is_(None), column == "") if _blank(entry) else column.is_(None))
     return sa.or_(column.is_(None), sa.not_(test)) if entry.nullable else sa.not_(test)
+
+
+def _indexed(table: sa.Table, entry: Entry) -> bool:
+    """Say whether an index begins with the entry's column."""
+    column = entry.column.__clause_element__()._deannotate()
+    return any(next(iter(index.columns)) is column for index in table.indexes)
 
 
 def _blank(entry: Entry) -> bool:

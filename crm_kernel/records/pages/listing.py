@@ -125,13 +125,13 @@ def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Argument
 
 def _column(plan: TypePlan, name: str, query: ListQuery, arguments: Arguments) -> dict[str, Any]:
     field = column_plan(plan, name)
-    found = {"name": name, "label": field.label, "kind": cell_kind(field)}
-    if "." in name:
-        return found
-    key = field.field.metadata.get("sort_by", name)
+    key = name if "." in name else field.field.metadata.get("sort_by", name)
     mine = query.order.field.name == key
     direction = ("desc" if query.order.descending else "asc") if mine else None
-    return found | {
+    return {
+        "name": name,
+        "label": field.label,
+        "kind": cell_kind(field),
         "sortable": key in sortable(plan),
         "sort_url": address(plan.record_type, replaced(arguments, sort=f"-{key}" if direction == "asc" else key)),
         "direction": direction,

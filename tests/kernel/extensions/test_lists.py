@@ -92,6 +92,8 @@ def test_the_page_shows_the_columns_of_both(five, login):
     page = login("administrator").get("/customers").text
 
     assert all(text in page for text in ("Risk", "Tier", "Points", "Gold"))
+    assert "sort=toyshop.points" in page
+    assert "sort=toyshop.tier" not in page
 
 
 def test_the_document_offers_the_orders(admin):
