@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crm_kernel.access.models import AppUser, Team
     from crm_kernel.access.policy import allowed, authorize, visible
     from crm_kernel.app import create_app
+    from crm_kernel.collaboration.notifications.services import notify
     from crm_kernel.config import Config, load_config
     from crm_kernel.contributions import (
         ContactRule,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Job,
         JobKind,
         NavItem,
+        NotificationKind,
         Panel,
         Permission,
         Setting,
@@ -82,6 +84,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "access.models": ("AppUser", "Team"),
     "access.policy": ("allowed", "authorize", "visible"),
     "app": ("create_app",),
+    "collaboration.notifications.services": ("notify",),
     "config": ("Config", "load_config"),
     "contributions": (
         "ContactRule",
@@ -95,6 +98,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Job",
         "JobKind",
         "NavItem",
+        "NotificationKind",
         "Panel",
         "Permission",
         "Setting",
@@ -183,6 +187,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "Setting",
     "Permission",
     "NavItem",
+    "NotificationKind",
     "Panel",
     "DashboardTile",
     "Subscriber",
@@ -249,6 +254,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "setting",
     "money_text",
     "plain_text",
+    "notify",
     # errors
     "CrmError",
     "ConfigError",

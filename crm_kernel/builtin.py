@@ -15,6 +15,7 @@ from crm_kernel.access.audit_reading import pages as audit_pages
 from crm_kernel.access.audit_reading.checks import check_jobs
 from crm_kernel.access.panels import panels as access_panels
 from crm_kernel.access.policy import holds
+from crm_kernel.collaboration import contributions as collaboration
 from crm_kernel.customers import events as customer_events
 from crm_kernel.customers import record as customers
 from crm_kernel.customers import views as customer_views
@@ -57,6 +58,7 @@ class KernelPlugin(Plugin):
             *access.record_types(),
             *custom_fields.record_types(),
             *saved_views.record_types(),
+            *collaboration.record_types(),
         ]
 
     @hookimpl
@@ -75,12 +77,18 @@ class KernelPlugin(Plugin):
             view_pages.blueprint,
             preference_pages.blueprint,
             admin.blueprint(),
+            *collaboration.blueprints(),
         ]
 
     @hookimpl
     def crm_register_permissions(self) -> Sequence[c.Permission]:
         """Return the kernel's permissions that no record type has."""
-        return [*job_pages.permissions(), *audit_pages.permissions(), *admin.permissions()]
+        return [
+            *job_pages.permissions(),
+            *audit_pages.permissions(),
+            *admin.permissions(),
+            *collaboration.permissions(),
+        ]
 
     @hookimpl
     def crm_register_nav(self) -> Sequence[c.NavItem]:
@@ -90,7 +98,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:
         """Return the kernel's own cards on the pages of customers and users."""
-        return [*customers.panels(), *consents.panels(), *sales.panels(), *access_panels()]
+        return [*customers.panels(), *consents.panels(), *sales.panels(), *access_panels(), *collaboration.panels()]
 
     @hookimpl
     def crm_register_dashboard_tiles(self) -> Sequence[c.DashboardTile]:
@@ -105,7 +113,19 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:
         """Return the kernel's own jobs."""
-        return [*housekeeping_jobs(), *duplicate_jobs(), *seal_jobs(), *check_jobs(), *consent_requests.jobs()]
+        return [
+            *housekeeping_jobs(),
+            *duplicate_jobs(),
+            *seal_jobs(),
+            *check_jobs(),
+            *consent_requests.jobs(),
+            *collaboration.tidying_jobs(),
+        ]
+
+    @hookimpl
+    def crm_register_notification_kinds(self) -> Sequence[c.NotificationKind]:
+        """Return what the kernel itself tells users."""
+        return collaboration.notification_kinds()
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

@@ -18,6 +18,7 @@ from crm_kernel.errors import ConfigError
 
 #: Where the configuration is looked for unless ``--config`` or ``CRM_CONFIG`` says otherwise.
 DEFAULT_FILE = "crm.toml"
+_MEGABYTES = ("max_upload_mb", "user_files_mb", "files_mb")
 _PREFIX = "CRM_"
 #: Environment variables that other tools of the project read.
 _FOREIGN = ("CRM_CONFIG", "CRM_DEBUG", "CRM_TEST_", "CRM_SHARED_DATA", "CRM_BENCH_")
@@ -69,6 +70,14 @@ class Config:
     event_days: int = 400
     #: Days after which deliveries that wait for a disabled module are cancelled.
     parked_days: int = 180
+    #: Folder of attached files, from the folder of ``crm.toml``; all machines of an instance share it.
+    files_dir: str = "files"
+    #: Megabytes of the largest file that can be attached.
+    max_upload_mb: int = 25
+    #: Megabytes of files that one user can attach.
+    user_files_mb: int = 2_000
+    #: Megabytes of files that the instance keeps.
+    files_mb: int = 20_000
     #: Settings of plugins as found: plugin → setting → raw value.
     plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The file it was read from, for messages.
@@ -118,7 +127,10 @@ def load_config(path: str | Path | None = None, environ: Mapping[str, str] | Non
     source = str(file) if file else "environment"
     config = Config(**values, plugin_settings=plugins, source=source, overruled_by=overruled_by)
     _check(config)
-    return config.replace(database_url=_anchored(config.database_url, file))
+    home = file.parent if file else Path.cwd()
+    return config.replace(
+        database_url=_anchored(config.database_url, file), files_dir=(home / config.files_dir).as_posix()
+    )
 
 
 def convert(value: Any, kind: Any, place: str) -> Any:
@@ -201,7 +213,7 @@ def _check(config: Config) -> None:
         )
     if config.jobs_engine == "celery" and not config.jobs_broker_url:
         raise ConfigError(f"{config.place_of('jobs_broker_url')}: missing, expected the broker, for example amqp://…")
-    for setting in ("job_threads", "job_days", "event_days", "parked_days"):
+    for setting in ("job_threads", "job_days", "event_days", "parked_days", *_MEGABYTES):
         if getattr(config, setting) < 1:
             raise ConfigError(f"{config.place_of(setting)}: found {getattr(config, setting)}, expected 1 or more")
     if not config.languages:

@@ -75,6 +75,7 @@ class Panel:
     template: str
     load: Callable[[UnitOfWork, Any], Mapping[str, Any] | None]
     permission: str
+    #: A record type, or ``*`` for every one that takes notes (``RecordType.annotated``).
     host: str = "customer"
     icon: str = "layout-list"
     order: int = 50
@@ -195,6 +196,31 @@ class ContactRule:
     refusals: Callable[[str, str, dt.datetime], sa.Select[Any]]
     #: The first rule that refuses gives the verdict's reason; the kernel's own are 10 to 50.
     order: int = 60
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationKind:
+    """Something users can be told with ``notify``; each user chooses how, or that he is not.
+
+    ``text`` is shown in the reader's language with ``%(actor)s``, ``%(title)s`` of the record as he may see it, and what
+    ``notify`` was given as ``data``.
+    """
+
+    name: str
+    #: As the settings of a user name it.
+    label: Any
+    text: Any
+    icon: str = "bell"
+    #: The usual ways, for users who have chosen none: shown in the application; mailed ``immediate``, ``hourly``,
+    #: ``daily`` or ``never``.
+    in_app: bool = True
+    email: str = "daily"
+    #: Id of the element on the record's page that it leads to.
+    anchor: str | None = None
+    #: A record type: new owners of its records are told by this kind instead of ``kernel.assigned``.
+    assignment_of: str | None = None
+    order: int = 50
     requires: tuple[str, ...] = ()
 
 

@@ -106,6 +106,19 @@ def crm_register_demo_data() -> Sequence[c.DemoData]:  # type: ignore[empty-body
 
 
 @hookspec
+def crm_register_notification_kinds() -> Sequence[c.NotificationKind]:  # type: ignore[empty-body]
+    """Return what users can be told with ``notify``, each named ``<plugin>.<what>``.
+
+    Example::
+
+        @hookimpl
+        def crm_register_notification_kinds(self):
+            text = _l("%(actor)s gave you the opportunity %(title)s")
+            return [NotificationKind(name="sfa.assigned", label=_l("I get an opportunity"), text=text)]
+    """
+
+
+@hookspec
 def crm_register_contact_rules() -> Sequence[c.ContactRule]:  # type: ignore[empty-body]
     """Return reasons not to contact customers, asked by ``may_contact`` and by ``contactable`` alike.
 

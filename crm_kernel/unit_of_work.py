@@ -185,9 +185,11 @@ def track_changes(session: Session, _context: Any = None) -> None:
 def _commit(uow: UnitOfWork) -> None:
     from crm_kernel._internal.outbox import store_events
     from crm_kernel.access.audit import store_audit
+    from crm_kernel.collaboration.notifications.services import notify_new_owners
     from crm_kernel.records.search import store_search_entries
 
     uow.session.flush()
+    notify_new_owners(uow)
     store_audit(uow)
     store_search_entries(uow)
     store_events(uow)

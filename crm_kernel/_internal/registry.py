@@ -51,6 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "health_checks": Kind("crm_register_health_checks", c.HealthCheck),
     "import_mappings": Kind("crm_register_import_mappings", c.ImportMapping, prefixed=False),
     "contact_rules": Kind("crm_register_contact_rules", c.ContactRule),
+    "notification_kinds": Kind("crm_register_notification_kinds", c.NotificationKind),
     "demo_data": Kind("crm_register_demo_data", c.DemoData),
 }
 

@@ -146,6 +146,9 @@ class RecordType:
     #: Verb without which ``visibility`` shows nobody a row: the navigation then leaves the list out, and the list, where
     #: somebody opens it all the same, says what is missing. None: whoever reads the type sees some.
     seen_with: str | None = None
+    #: Whether its rows are about records of other types (``subject_type``, ``subject_uid``) and are seen with them: nothing
+    #: is about such a row itself.
+    about_others: bool = False
     #: Schema fields that identify a record of a foreign system, for imports: ``("source", "external_ref")``.
     external_key: tuple[str, ...] = ()
     #: Verbs offered by API and pages; a type that only actions create leaves out ``create``.
@@ -179,6 +182,11 @@ class RecordType:
     def owned(self) -> bool:
         """Whether rows have an owner and a team, hence own/team/all visibility."""
         return hasattr(self.model, "owner_id") and hasattr(self.model, "team_id")
+
+    @property
+    def annotated(self) -> bool:
+        """Whether notes, files and tags are put on its records: on what people work with, not on what admins set up."""
+        return not self.about_others and self.nav_section not in (None, "administration")
 
     def permission(self, verb: str) -> str:
         """Return the permission for a verb or an action: ``sfa.opportunity.win``."""

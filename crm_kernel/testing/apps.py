@@ -6,8 +6,11 @@ memory) is put back before the next one; a test that needs other settings builds
 
 from __future__ import annotations
 
+import atexit
 import secrets
+import tempfile
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from crm_kernel.testing.databases import Databases
@@ -25,8 +28,22 @@ def config_for(database_url: str, **changes: Any) -> Config:
     """
     from crm_kernel.config import Config
 
-    settings = {"secret_key": secrets.token_hex(32), "secure_cookies": False, "source": "the testing kit", **changes}
+    settings = {
+        "secret_key": secrets.token_hex(32),
+        "secure_cookies": False,
+        "source": "the testing kit",
+        "files_dir": files_folder(),
+        **changes,
+    }
     return Config(database_url=database_url, **settings)
+
+
+@cache
+def files_folder() -> str:
+    """Return the folder of attached files of this process's applications; it goes with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="crm-files-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def build(database_url: str, plugins: tuple[str, ...], **changes: Any) -> Flask:

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.customers.models import Customer
-from crm_kernel.records.plan import record_type, record_types
+from crm_kernel.records.plan import record_type
+from crm_kernel.records.subjects import possible_subjects, seen_subjects
 from crm_kernel.touchpoints.models import Interaction
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
-    from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
 
 
@@ -64,15 +64,9 @@ def visible_interactions(actor: Actor) -> sa.ColumnElement[bool]:
     One EXISTS per record type the actor may read at all. The visibility of the record type ``interaction``, so that
     every list, search, export and timeline asks it.
     """
-    readable = [t for t in record_types().values() if t.name != "interaction" and actor.may(t.permission("read"))]
-    subjects = [sa.and_(Interaction.subject_type == t.name, _subject(actor, t)) for t in readable]
+    subjects = seen_subjects(actor, Interaction, [t for t in possible_subjects() if t.name != "interaction"])
     customers = record_type("customer")
     own = sa.exists().where(Customer.id == Interaction.customer_id, visible(actor, customers)).correlate(Interaction)
     return sa.and_(
-        sa.true() if sees_all(actor, customers) else own, sa.or_(Interaction.subject_type.is_(None), *subjects)
+        sa.true() if sees_all(actor, customers) else own, sa.or_(Interaction.subject_type.is_(None), subjects)
     )
-
-
-def _subject(actor: Actor, subject: RecordType) -> sa.ColumnElement[bool]:
-    rows = sa.exists().where(subject.model.uid == Interaction.subject_uid, visible(actor, subject))
-    return rows.correlate(Interaction)

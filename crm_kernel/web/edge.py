@@ -115,11 +115,17 @@ def _declared(view: Any) -> dict[str, str] | None:
     return found
 
 
+def _opens_its_own(view: Any) -> bool:
+    return bool(
+        getattr(view, "crm_own_unit", False) or getattr(getattr(view, "view_class", None), "crm_own_unit", False)
+    )
+
+
 def _guarded(view: Callable[..., Any], declared: Mapping[str, str]) -> Callable[..., Any]:
     @functools.wraps(view)
     def run(*args: Any, **kwargs: Any) -> Any:
         needed = declared.get(request.method, declared["default"])
-        if getattr(view, "crm_own_unit", False):
+        if _opens_its_own(view):
             with reading(ANONYMOUS, channel=channel(), request_id=request_id()) as uow:
                 identify(uow, needed)
             return view(*args, **kwargs)

@@ -53,7 +53,7 @@ def init_web(app: Flask) -> None:
 
     app.json = OrjsonProvider(app)
     app.config.update(
-        MAX_CONTENT_LENGTH=32 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=max(32, runtime_of(app).config.max_upload_mb + 1) * 1024 * 1024,
         MAX_FORM_PARTS=5_000,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -34,6 +34,7 @@ def shell_context() -> dict[str, Any]:
                 {"code": code, "label": _language_name(code), "active": code == language}
                 for code in runtime.config.languages
             ],
+            **_bell(actor),
             "create": _create_menu(runtime, actor),
             "user": _user(actor),
         },
@@ -92,6 +93,12 @@ def _create_menu(runtime: Runtime, actor: Actor) -> list[dict[str, Any]]:
         and "create" in record_type.verbs
         and actor.may(record_type.permission("create"))
     ]
+
+
+def _bell(actor: Actor) -> dict[str, Any]:
+    if actor.user_id is None or "notifications.page" not in current_app.view_functions:
+        return {}
+    return {"bell_url": url_for("notifications.page"), "bell_count_url": url_for("notifications.bell")}
 
 
 def _user(actor: Actor) -> dict[str, Any] | None:

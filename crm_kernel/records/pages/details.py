@@ -64,15 +64,16 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
         "delete_url": url_for(f"{endpoint}_delete", uid=item["id"]) if may_delete else None,
         "actions": _actions(uow, record_type, record),
         "history_url": history_url(uow.actor, record_type.name, item["id"]),
-        "panels": panels(uow, record_type.name, record),
+        "panels": panels(uow, record_type, record),
         **own,
     }
 
 
-def panels(uow: UnitOfWork, host: str, record: Any) -> list[dict[str, Any]]:
+def panels(uow: UnitOfWork, record_type: RecordType, record: Any) -> list[dict[str, Any]]:
     """Return the rendered panels of a record's page; a panel that fails is logged and shown as unavailable."""
     runtime = runtime_of(current_app)
-    wanted = [panel for panel in runtime.registry.all("panels") if panel.host == host]
+    hosts = (record_type.name, "*") if record_type.annotated else (record_type.name,)
+    wanted = [panel for panel in runtime.registry.all("panels") if panel.host in hosts]
     found = (card_of(uow, panel, record) for panel in c.visible_to(uow.actor, c.active(wanted, runtime.manager.names)))
     return [panel for panel in found if panel is not None]
 

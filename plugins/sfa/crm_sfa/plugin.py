@@ -16,6 +16,7 @@ from crm_kernel.contributions import (
     ImportMapping,
     InProgress,
     NavItem,
+    NotificationKind,
     Panel,
     Permission,
 )
@@ -108,6 +109,20 @@ class SfaPlugin(Plugin):
                 load=workload_tile,
                 permission="sfa.opportunity.read",
                 order=20,
+            )
+        ]
+
+    @hookimpl
+    def crm_register_notification_kinds(self) -> Sequence[NotificationKind]:
+        """Return how a representative hears of an opportunity that becomes his."""
+        return [
+            NotificationKind(
+                name="sfa.opportunity_assigned",
+                label=_l("An opportunity is assigned to me"),
+                text=_l("%(actor)s gave you the opportunity %(title)s"),
+                icon="target-arrow",
+                email="immediate",
+                assignment_of="sfa.opportunity",
             )
         ]
 

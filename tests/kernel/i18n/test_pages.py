@@ -33,7 +33,7 @@ CODES = (
     *("marketing", "service", "survey"),  # codes of purposes of contact
 )
 #: Endpoints that answer with something else than a page, by their end.
-NO_PAGE = ("static", "_export", "_suggest", "live", "ready", "api_docs", "openapi")
+NO_PAGE = ("static", "_export", "_suggest", "mentions", "live", "ready", "api_docs", "openapi")
 
 without_plugins = pytest.mark.parametrize("crm_plugins", [()], ids=["kernel"])
 each_set = pytest.mark.parametrize(

@@ -174,6 +174,17 @@ def test_hook_crm_register_contact_rules(api: Any, customer_factory: Any, unit: 
     assert len(audience) == 1
 
 
+def test_hook_crm_register_notification_kinds(api: Any, customer_factory: Any) -> None:
+    customer, clerk = customer_factory(given_name="Ada", family_name=None), api(grants=CLERK)
+    boss = api("administrator", name="Boss")
+
+    boss.patch(f"/api/customers/{customer.uid}", {"owner": str(clerk.user.uid)})
+
+    assert [told["text"] for told in clerk.get("/api/notifications").json["items"]] == [
+        "Boss made you the adviser of Ada"
+    ]
+
+
 def test_hook_crm_authorize(crm_app: Any, customer_factory: Any, account_factory: Any, api: Any) -> None:
     customer = customer_factory()
     frozen, free = account_factory(customer, "frozen assets"), account_factory(customer, "Savings")

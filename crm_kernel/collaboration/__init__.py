@@ -1,0 +1,1 @@
+"""Working together on records: notes and mentions, notifications, files, tags."""

@@ -1,0 +1,1 @@
+"""Files on records: stored once by their content, served as downloads only, seen by whoever sees the record."""
