@@ -8,6 +8,7 @@ import uuid
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from crm_kernel.data_map.references import CustomerReference
 from crm_kernel.database import Model, RecordMixin
 
 
@@ -15,7 +16,7 @@ class AboutMixin:
     """Names the record that a row is about. Not a foreign key: it may be of any type, and its module may be gone."""
 
     subject_type: Mapped[str] = mapped_column(sa.String(80))
-    subject_uid: Mapped[uuid.UUID]
+    subject_uid: Mapped[uuid.UUID] = mapped_column(info={"reference": CustomerReference(type_column="subject_type")})
 
 
 class WrittenMixin:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from crm_kernel.data_map.references import CustomerReference
 from crm_kernel.database import Model, NullableJson
 
 
@@ -25,7 +26,9 @@ class Notification(Model):
     kind: Mapped[str] = mapped_column(sa.String(80))
     #: The record it is about; None for what is about no record.
     subject_type: Mapped[str | None] = mapped_column(sa.String(80))
-    subject_uid: Mapped[uuid.UUID | None]
+    subject_uid: Mapped[uuid.UUID | None] = mapped_column(
+        info={"reference": CustomerReference(type_column="subject_type")}
+    )
     #: The name of whoever caused it, at the time.
     actor_name: Mapped[str] = mapped_column(sa.String(120))
     #: What the kind's text needs beside that: plain facts, nothing personal.

@@ -52,11 +52,13 @@ def upgrade() -> None:
         sa.Column("subject_uid", database.Uid(), nullable=False),
         sa.ForeignKeyConstraint(["tag_id"], ["tag.id"], name=op.f("fk_tagging_tag_id_tag"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tagging")),
-        sa.UniqueConstraint(
-            "subject_type", "subject_uid", "tag_id", name=op.f("uq_tagging_subject_type_subject_uid_tag_id")
-        ),
     )
     with op.batch_alter_table("tagging", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_tagging_subject_type_subject_uid_tag_id"),
+            ["subject_type", "subject_uid", "tag_id"],
+            unique=False,
+        )
         batch_op.create_index(
             batch_op.f("ix_tagging_tag_id_subject_type_subject_uid"),
             ["tag_id", "subject_type", "subject_uid"],
@@ -221,6 +223,7 @@ def downgrade() -> None:
 
     op.drop_table("attachment")
     with op.batch_alter_table("tagging", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_tagging_subject_type_subject_uid_tag_id"))
         batch_op.drop_index(batch_op.f("ix_tagging_tag_id_subject_type_subject_uid"))
 
     op.drop_table("tagging")
