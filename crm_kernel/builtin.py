@@ -27,6 +27,9 @@ from crm_kernel.customers.duplicates import views as duplicate_views
 from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
 from crm_kernel.demo import demo_data
 from crm_kernel.events import Event
+from crm_kernel.events.webhooks import events as webhook_events
+from crm_kernel.events.webhooks import record as webhooks
+from crm_kernel.events.webhooks import views as webhook_views
 from crm_kernel.jobs.housekeeping import housekeeping_jobs
 from crm_kernel.plugin import Plugin, hookimpl
 from crm_kernel.records import events as record_events
@@ -39,6 +42,7 @@ from crm_kernel.sales import record as sales
 from crm_kernel.touchpoints import events as touchpoint_events
 from crm_kernel.touchpoints import record as touchpoints
 from crm_kernel.web import admin, job_pages
+from crm_kernel.web.idempotency.expiry import expiry_jobs
 from crm_kernel.web.tiles import tiles
 
 
@@ -59,12 +63,19 @@ class KernelPlugin(Plugin):
             *custom_fields.record_types(),
             *saved_views.record_types(),
             *collaboration.record_types(),
+            *webhooks.record_types(),
         ]
 
     @hookimpl
     def crm_register_events(self) -> Sequence[type[Event]]:
         """Return the kernel's events."""
-        return [*customer_events.EVENTS, *record_events.EVENTS, *touchpoint_events.EVENTS, *sales_events.EVENTS]
+        return [
+            *customer_events.EVENTS,
+            *record_events.EVENTS,
+            *touchpoint_events.EVENTS,
+            *sales_events.EVENTS,
+            *webhook_events.EVENTS,
+        ]
 
     @hookimpl
     def crm_register_blueprints(self) -> Sequence[Blueprint]:
@@ -78,6 +89,7 @@ class KernelPlugin(Plugin):
             preference_pages.blueprint,
             admin.blueprint(),
             *collaboration.blueprints(),
+            webhook_views.blueprint,
         ]
 
     @hookimpl
@@ -120,6 +132,8 @@ class KernelPlugin(Plugin):
             *check_jobs(),
             *consent_requests.jobs(),
             *collaboration.tidying_jobs(),
+            *expiry_jobs(),
+            *webhooks.jobs(),
         ]
 
     @hookimpl

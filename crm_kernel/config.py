@@ -6,6 +6,7 @@ Order of precedence: environment (``CRM_DATABASE_URL``, ``CRM_SFA__ROTTING_DAYS`
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import os
 import tomllib
 import typing
@@ -22,6 +23,16 @@ _MEGABYTES = ("max_upload_mb", "user_files_mb", "files_mb")
 _PREFIX = "CRM_"
 #: Environment variables that other tools of the project read.
 _FOREIGN = ("CRM_CONFIG", "CRM_DEBUG", "CRM_TEST_", "CRM_SHARED_DATA", "CRM_BENCH_")
+#: Settings that are numbers of something: none of it would be no setting.
+_AT_LEAST_ONE = (
+    "job_threads",
+    "job_days",
+    "event_days",
+    "parked_days",
+    "idempotency_hours",
+    "webhook_failing_days",
+    "webhook_days",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +89,17 @@ class Config:
     user_files_mb: int = 2_000
     #: Megabytes of files that the instance keeps.
     files_mb: int = 20_000
+    #: Hours for which the answer to a request with an ``Idempotency-Key`` is kept and given again.
+    idempotency_hours: int = 24
+    #: Networks of one's own that requests to foreign addresses (webhooks) may reach: ``10.1.0.0/16``. Everything else that
+    #: is not public is refused; plain http and any port are taken there only.
+    outbound_trusted_networks: tuple[str, ...] = ()
+    #: TCP ports that such requests may use in the public internet.
+    outbound_ports: tuple[str, ...] = ("443", "8443")
+    #: Days of nothing but failures after which a webhook is switched off.
+    webhook_failing_days: int = 5
+    #: Days for which deliveries of webhooks and received messages are kept.
+    webhook_days: int = 30
     #: Settings of plugins as found: plugin → setting → raw value.
     plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The file it was read from, for messages.
@@ -213,11 +235,25 @@ def _check(config: Config) -> None:
         )
     if config.jobs_engine == "celery" and not config.jobs_broker_url:
         raise ConfigError(f"{config.place_of('jobs_broker_url')}: missing, expected the broker, for example amqp://…")
-    for setting in ("job_threads", "job_days", "event_days", "parked_days", *_MEGABYTES):
+    for setting in (*_AT_LEAST_ONE, *_MEGABYTES):
         if getattr(config, setting) < 1:
             raise ConfigError(f"{config.place_of(setting)}: found {getattr(config, setting)}, expected 1 or more")
+    _check_outbound(config)
     if not config.languages:
         raise ConfigError(f"{config.place_of('languages')}: empty, expected at least one")
+
+
+def _check_outbound(config: Config) -> None:
+    for port in config.outbound_ports:
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise ConfigError(f"{config.place_of('outbound_ports')}: found {port!r}, expected numbers from 1 to 65535")
+    for network in config.outbound_trusted_networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(
+                f"{config.place_of('outbound_trusted_networks')}: {error}; expected such as 10.1.0.0/16"
+            ) from error
 
 
 def _anchored(url: str, file: Path | None) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app
+from uuid_utils.compat import uuid7
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.rows import reserve_keys
@@ -32,7 +33,9 @@ _INSERT_JOB = sa.insert(cast(sa.Table, JobRow.__table__))
 
 
 def store_events(uow: UnitOfWork) -> None:
-    """Insert the recorded events and their deliveries: two or three statements, however many there are."""
+    """Insert the recorded events and their deliveries: three or four statements, however many there are."""
+    from crm_kernel.events.webhooks.fanout import enqueue_fan_out
+
     if not uow.events:
         return
     rows = [_event_row(uow, event) for event in uow.events]
@@ -46,6 +49,7 @@ def store_events(uow: UnitOfWork) -> None:
         for subscriber in listeners[row["name"]]
     ]
     store_deliveries(uow, deliveries)
+    enqueue_fan_out(uow, rows)
 
 
 def store_deliveries(uow: UnitOfWork, deliveries: list[dict[str, Any]]) -> None:
@@ -106,6 +110,7 @@ def _insert(uow: UnitOfWork, rows: list[dict[str, Any]]) -> list[int]:
 
 def _event_row(uow: UnitOfWork, event: Any) -> dict[str, Any]:
     return {
+        "uid": uuid7(),
         "name": event.name,
         "version": event.version,
         "occurred_at": uow.now,

@@ -15,6 +15,7 @@ from crm_kernel.records import fields
 from crm_kernel.records.filters import filterable
 from crm_kernel.records.openapi_answers import CatalogueSchema, ProblemSchema, changing_answers, reading_answers
 from crm_kernel.records.openapi_custom import add_custom_fields
+from crm_kernel.records.openapi_http import add_http
 from crm_kernel.records.openapi_schemas import (
     component_name,
     filter_parameters,
@@ -103,7 +104,7 @@ def openapi_document(app: Flask) -> dict[str, Any]:
         for tag in verb.get("tags", ())
     }
     # flask-smorest adds a tag per blueprint; operations carry the path people know instead.
-    return found | {"tags": [{"name": tag} for tag in sorted(used)]}
+    return add_http(found | {"tags": [{"name": tag} for tag in sorted(used)]})
 
 
 def _plain(value: Any) -> Any:

@@ -206,7 +206,8 @@ _KINDS: tuple[tuple[type[Any], Kind], ...] = (
 
 def kind_of(field: ma.Field[Any]) -> Kind:
     """Return how a schema field is treated."""
-    return next((kind for type_, kind in _KINDS if isinstance(field, type_)), Kind.TEXT)
+    own: Kind | None = getattr(field, "record_kind", None)
+    return own or next((kind for type_, kind in _KINDS if isinstance(field, type_)), Kind.TEXT)
 
 
 def target_of(plan: FieldPlan) -> RecordType:

@@ -17,6 +17,7 @@ def init_records(app: Flask) -> None:
     from crm_kernel.access.explain_api import explain_api
     from crm_kernel.collaboration.contributions import collaboration_apis
     from crm_kernel.customers.consent.api import consent_api
+    from crm_kernel.events.webhooks.api import webhook_api
     from crm_kernel.records.pages import register_pages
 
     runtime = runtime_of(app)
@@ -33,4 +34,6 @@ def init_records(app: Flask) -> None:
         if runtime.registry.get("record_types", "note") is not None:
             for blueprint in collaboration_apis():
                 api.register_blueprint(blueprint)
+        if runtime.registry.get("record_types", "webhook") is not None:
+            api.register_blueprint(webhook_api())
         register_pages(app)

@@ -18,6 +18,7 @@ from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import PluginError, Unauthenticated
 from crm_kernel.unit_of_work import UnitOfWork, reading, writing
+from crm_kernel.web.idempotency.once import once, wants_once
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -131,6 +132,8 @@ def _guarded(view: Callable[..., Any], declared: Mapping[str, str]) -> Callable[
             return view(*args, **kwargs)
         with open_unit() as uow:
             identify(uow, needed)
+            if wants_once():
+                return once(uow, functools.partial(view, *args, **kwargs))
             return view(*args, **kwargs)
 
     return run

@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.records.projection import json_ready
+from crm_kernel.web.conditional import init_conditional
 from crm_kernel.web.edge import guard_routes, request_id
 from crm_kernel.web.problems import init_problems
 from crm_kernel.web.shell import shell_context
@@ -68,6 +69,7 @@ def init_web(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.context_processor(shell_context)
     app.after_request(_add_headers)
+    init_conditional(app)
 
 
 def _trust_proxies(app: Flask, hops: int) -> None:

@@ -96,6 +96,9 @@ class MultiChoice(ma.Field[list[str]]):
     The values come in the order of the choices, each once; none at all is None.
     """
 
+    #: How it is treated where a schema declares it (``records.plan.kind_of``).
+    record_kind = Kind.MULTICHOICE
+
     def __init__(self, choices: Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         #: value → lazy label, in order.
