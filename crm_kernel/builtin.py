@@ -33,6 +33,8 @@ from crm_kernel.events.webhooks import views as webhook_views
 from crm_kernel.jobs.housekeeping import housekeeping_jobs
 from crm_kernel.plugin import Plugin, hookimpl
 from crm_kernel.records import events as record_events
+from crm_kernel.records.bulk_actions import record as bulk_runs
+from crm_kernel.records.bulk_actions.running import jobs as bulk_jobs
 from crm_kernel.records.custom_fields import record as custom_fields
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.saved_views import record as saved_views
@@ -64,6 +66,7 @@ class KernelPlugin(Plugin):
             *saved_views.record_types(),
             *collaboration.record_types(),
             *webhooks.record_types(),
+            *bulk_runs.bulk_record_types(),
         ]
 
     @hookimpl
@@ -134,6 +137,7 @@ class KernelPlugin(Plugin):
             *collaboration.tidying_jobs(),
             *expiry_jobs(),
             *webhooks.jobs(),
+            *bulk_jobs(),
         ]
 
     @hookimpl

@@ -1,16 +1,38 @@
-"""``crm records``: what the records of a type can be asked."""
+"""``crm records``: what the records of a type can be asked, and one change for many of them."""
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
 import click
 
-from crm_cli.common import Instance, echo_json, echo_table, instance_options, json_option
-from crm_cli.records import acting
+from crm_cli.common import (
+    Instance,
+    confirm,
+    dry_run_option,
+    echo_json,
+    echo_table,
+    instance_options,
+    json_option,
+    message,
+    yes_option,
+)
+from crm_cli.records import _pair, acting
+
+if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
+    from crm_kernel.records.bulk_actions.asking import Change, Chosen
+    from crm_kernel.records.record_type import RecordType
+
+_AS = click.option("--as", "email", metavar="EMAIL", help="Act as this user (default: the system).")
 
 
 @click.group("records")
 def records() -> None:
-    """Show what record types can be filtered by."""
+    """Show what record types can be filtered by, change many records at once."""
 
 
 @records.command("fields")
@@ -38,3 +60,110 @@ def fields(instance: Instance, record_type: str, email: str | None, as_json: boo
         for r in found["relations"]
     ]
     echo_table(("name", "label", "kind", "operators"), rows)
+
+
+@records.command("bulk")
+@click.argument("record_type", metavar="TYPE")
+@click.option("--filter", "filters", multiple=True, metavar="FIELD=VALUE", help="As in a list's address.")
+@click.option("--where", metavar="JSON", help="A filter tree of what this lists: crm records fields TYPE")
+@click.option("--all", "everything", is_flag=True, help="All records of the type.")
+@click.option("--set", "values", multiple=True, metavar="FIELD=VALUE", help="Set a field; an empty value empties it.")
+@click.option("--do", "action", metavar="ACTION", help="Run an action of the type, or delete.")
+@click.option("--data", metavar="JSON", help="What the action asks for.")
+@_AS
+@dry_run_option
+@yes_option
+@json_option
+@instance_options
+def bulk(
+    instance: Instance,
+    record_type: str,
+    filters: tuple[str, ...],
+    where: str | None,
+    everything: bool,
+    values: tuple[str, ...],
+    action: str | None,
+    data: str | None,
+    email: str | None,
+    dry_run: bool,
+    assume_yes: bool,
+    as_json: bool,
+) -> None:
+    """Change, delete or act on all records that conditions match, in the background.
+
+    The records are written down when the run starts. Changed fields can be taken back for 30 days: crm records undo RUN
+    """
+    from crm_kernel.records.bulk_actions.asking import Change, chosen_in
+    from crm_kernel.records.plan import record_type as named
+
+    if bool(values) == bool(action):
+        raise click.UsageError("say what to do: --set FIELD=VALUE, or --do ACTION")
+    changes = {name: value or None for name, value in map(_pair, values)}
+    change = Change(action or "update", changes or _json(data))
+    body = {"query": urlencode([_pair(text) for text in filters]), "filter": _json(where), "all": everything}
+    with instance.app().app_context():
+        wanted, chosen, actor = named(record_type), chosen_in(body), acting(email)
+        found = _previewed(actor, wanted, change, chosen)
+        if not dry_run:
+            confirm(f"{change.what} {found['count']} records of {record_type}?", assume_yes=assume_yes)
+            found |= _started(actor, wanted, change, chosen)
+    done = "Dry run: nothing was changed." if dry_run else f"Run {found['run']} is started."
+    message(f"{found['count']} records. {done}")
+    if as_json:
+        echo_json(found)
+        return
+    for row in found["sample"]:
+        click.echo(f"{row['id']}  {row['title']}  {row['refused'] or 'possible'}")
+
+
+@records.command("undo")
+@click.argument("run", type=click.UUID)
+@_AS
+@dry_run_option
+@yes_option
+@instance_options
+def undo(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
+    """Take a bulk run back, in the background: former values return where nobody changed them since."""
+    from crm_kernel.records.bulk_actions import services
+    from crm_kernel.records.plan import record_type
+    from crm_kernel.records.reading import record_of
+    from crm_kernel.unit_of_work import reading, writing
+
+    with instance.app().app_context():
+        actor = acting(email)
+        with reading(actor, channel="cli") as uow:
+            number = record_of(uow, record_type("bulk_run"), run).changed
+        if dry_run:
+            message(f"Dry run: the changes of {number} records would be taken back.")
+            return
+        confirm(f"Take back the change of {number} records?", assume_yes=assume_yes)
+        with writing(actor, channel="cli") as uow:
+            back = services.undo(uow, record_of(uow, record_type("bulk_run"), run))
+            message(f"Run {back.uid} is started.")
+
+
+def _previewed(actor: Actor, record_type: RecordType, change: Change, chosen: Chosen) -> dict[str, Any]:
+    from crm_kernel.records.bulk_actions.services import preview
+    from crm_kernel.unit_of_work import writing
+
+    with writing(actor, channel="cli") as uow:
+        return preview(uow, record_type, change, chosen)
+
+
+def _started(actor: Actor, record_type: RecordType, change: Change, chosen: Chosen) -> dict[str, Any]:
+    from crm_kernel.records.bulk_actions.services import start
+    from crm_kernel.unit_of_work import writing
+
+    with writing(actor, channel="cli") as uow:
+        run = start(uow, record_type, change, chosen)
+        return {"run": run.uid, "total": run.total}
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError as error:
+        raise click.UsageError(f"not valid JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise click.UsageError("expected a JSON object")
+    return found

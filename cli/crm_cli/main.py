@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "teams": ("crm_cli.teams:teams", "List and create teams"),
     "import": ("crm_cli.records:import_", "Import a folder or file through a mapping"),
     "export": ("crm_cli.records:export", "Export records as CSV"),
-    "records": ("crm_cli.catalogue:records", "Show what records can be filtered by"),
+    "records": ("crm_cli.catalogue:records", "Show what records can be filtered by, change many"),
     "consent": ("crm_cli.consent:consent", "Record consents, keep addresses from being used"),
     "customers": ("crm_cli.customers:customers", "Find customers that are there twice"),
     "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),

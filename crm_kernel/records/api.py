@@ -19,6 +19,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records import openapi
+from crm_kernel.records.bulk_actions.api import bulk_view, changeable
 from crm_kernel.records.catalogue import catalogue_of, described
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.projection import json_ready
@@ -41,6 +42,8 @@ def register_api(api: Api, record_type: RecordType) -> None:
     listing, single = _listing(blueprint, record_type), _single(blueprint, record_type)
     blueprint.add_url_rule("", "list", listing, tags=[record_type.path])
     blueprint.add_url_rule("/catalogue", "catalogue", _catalogue(blueprint, record_type), tags=[record_type.path])
+    if changeable(record_type):
+        blueprint.add_url_rule("/bulk", "bulk", bulk_view(blueprint, record_type), tags=[record_type.path])
     blueprint.add_url_rule("/<uuid:uid>", "one", single, tags=[record_type.path])
     for action in record_type.actions:
         blueprint.add_url_rule(

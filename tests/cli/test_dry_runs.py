@@ -27,6 +27,7 @@ SCHEDULE = "01990000-0000-7000-8000-00000000000a"
 CUSTOMER = "01990000-0000-7000-8000-00000000000c"
 SUPPRESSION = "01990000-0000-7000-8000-00000000000d"
 RESTING = "01990000-0000-7000-8000-00000000000b"
+BULK_RUN = "01990000-0000-7000-8000-00000000000e"
 READY_JOB = 7
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
 CALLS = {
@@ -74,6 +75,8 @@ CALLS = {
     "jobs schedule pause": [SCHEDULE],
     "jobs schedule resume": [RESTING],
     "jobs schedule remove": [SCHEDULE],
+    "records bulk": ["customer", "--all", "--set", "stage=former"],
+    "records undo": [BULK_RUN],
     "demo load": ["--today", "2026-06-01"],
 }
 PLUGIN = """
@@ -245,6 +248,8 @@ def _store_rows(database: Path) -> None:
         INSERT INTO job_schedule (uid, name, module, job, payload, cron, zone, paused, next_at, created_at) VALUES
             (X'{SCHEDULE.replace("-", "")}', 'one', 'kernel', 'kernel.housekeeping', '{{}}', '0 5 * * *', 'UTC', 0, {at}, {at}),
             (X'{RESTING.replace("-", "")}', 'two', 'kernel', 'kernel.housekeeping', '{{}}', '0 6 * * *', 'UTC', 1, {at}, {at});
+        INSERT INTO bulk_run (id, uid, record_type, what, state, by_system, changed, finished_at, created_at, updated_at)
+            VALUES (1, X'{BULK_RUN.replace("-", "")}', 'customer', 'update', 'done', 1, 1, CURRENT_TIMESTAMP, {at}, {at});
         INSERT INTO duplicate_candidate (uid, first_id, second_id, score, levels, state, found_at)
             SELECT X'{PAIR.replace("-", "")}', min(id), max(id), 0.9, '[]', 'open', {at} FROM customer;
         UPDATE customer SET uid = X'{CUSTOMER.replace("-", "")}' WHERE id = (SELECT min(id) FROM customer);

@@ -12,10 +12,10 @@ from flask_babel import ngettext
 
 from crm_kernel.records import fields
 from crm_kernel.records.catalogue import OPERATORS
+from crm_kernel.records.columns import column_plan
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison, Relative, Window
 from crm_kernel.records.filters import filterable
-from crm_kernel.records.pages.columns import column_plan
 from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
@@ -51,6 +51,7 @@ def list_context(
         "next_url": address(record_type, replaced(arguments, cursor=page.next_cursor)) if page.next_cursor else None,
         "first_url": address(record_type, replaced(arguments, cursor=None)) if query.cursor else None,
         "count_text": count_text(count),
+        "count": count,
         "missing": None
         if record_type.listed_for(uow.actor)
         else record_type.permission(record_type.seen_with or "read"),

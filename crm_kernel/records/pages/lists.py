@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import redirect, render_template, request
 from flask_babel import gettext as _
 
 from crm_kernel.errors import Forbidden, InvalidInput
+from crm_kernel.records.columns import fields_for
 from crm_kernel.records.pages import boards, details, filter_builder, listing
-from crm_kernel.records.pages.columns import fields_for
+from crm_kernel.records.pages.bulk import bulk_offer
 from crm_kernel.records.pages.going import go
 from crm_kernel.records.pages.view_tabs import view_context
 from crm_kernel.records.plan import plan_of
@@ -73,7 +75,8 @@ def _context(record_type: RecordType, found: Opened, query: ListQuery) -> dict[s
         **view_context(uow, record_type, found),
     }
     if found.kind == LIST:
-        return context | listing.list_context(uow, record_type, query, found.arguments, found.columns)
+        context |= listing.list_context(uow, record_type, query, found.arguments, found.columns)
+        return context | {"bulk": bulk_offer(record_type, urlencode(found.asked_state), context["count"])}
     kept = ("view", "as", "edited", "filter")
     return context | {
         **boards.board_context(uow, record_type, query, dict(found.asked)),

@@ -15,7 +15,9 @@ from crm_kernel.access.field_access import writable_plan
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.api import body_of_request, etag_of, json_response, version_from_request
+from crm_kernel.records.bulk_actions.api import changeable
 from crm_kernel.records.pages import boards, details, forms, lists
+from crm_kernel.records.pages.bulk import bulk_page
 from crm_kernel.records.pages.defaults import without_blank_extensions
 from crm_kernel.records.pages.going import go
 from crm_kernel.records.plan import plan_of
@@ -47,6 +49,8 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
 
     add("", "list", lists.list_page, read)
     add("/suggest", "suggest", suggest, read)
+    if changeable(record_type):
+        add("/bulk", "bulk", bulk_page, read, "POST")
     add("/filter", "filter", lists.filter_page, read)
     add("/<uuid:uid>", "detail", detail_page, read)
     blueprint.add_url_rule(

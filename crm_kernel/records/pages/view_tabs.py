@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.actor import Scope
 from crm_kernel.access.policy import allowed
-from crm_kernel.records.pages.columns import chooser
+from crm_kernel.records.columns import chooser
 from crm_kernel.records.pages.listing import address, replaced
 from crm_kernel.records.plan import plan_of, record_types
 from crm_kernel.records.saved_views.models import EVERYONE, LIST, PRIVATE, TEAM

@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.policy import visible
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records.pages.columns import chosen_columns, offered_columns, usual_columns
+from crm_kernel.records.columns import chosen_columns, offered_columns, usual_columns
 from crm_kernel.records.plan import TypePlan, plan_of, record_types
 from crm_kernel.records.saved_views.models import BOARD, LIST, SavedView, ViewChoice
 from crm_kernel.records.saved_views.services import PAGE_ONLY, pairs_of

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from crm_kernel.access.actor import Scope
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import CrmError, Forbidden, InvalidInput
-from crm_kernel.records.pages.columns import chosen_columns
+from crm_kernel.records.columns import chosen_columns
 from crm_kernel.records.plan import plan_of, record_types
 from crm_kernel.records.reading import parse_query
 from crm_kernel.records.saved_views.models import BOARD, EVERYONE, TEAM, SavedView, ViewChoice
