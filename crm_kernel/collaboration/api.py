@@ -13,8 +13,8 @@ from marshmallow import Schema, fields
 from crm_kernel.collaboration.notes import add_note
 from crm_kernel.collaboration.schemas import NoteSchema
 from crm_kernel.records.api import body_of_request, etag_of, json_response
-from crm_kernel.records.openapi import read_schema
 from crm_kernel.records.openapi_answers import changing_answers
+from crm_kernel.records.openapi_schemas import read_schema
 from crm_kernel.records.payloads import load_with
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.reading import read_one

@@ -16,6 +16,8 @@ from crm_kernel.collaboration.jobs import tidying_jobs
 from crm_kernel.collaboration.notifications import views as notification_views
 from crm_kernel.collaboration.notifications.api import notification_api
 from crm_kernel.collaboration.notifications.kinds import notification_kinds
+from crm_kernel.collaboration.tags import record as tags
+from crm_kernel.collaboration.tags import views as tag_views
 from crm_kernel.records.record_type import RecordType
 
 __all__ = [
@@ -31,12 +33,12 @@ __all__ = [
 
 def record_types() -> list[RecordType]:
     """Return the record types of notes."""
-    return [*notes.record_types(), *attachments.record_types()]
+    return [*notes.record_types(), *attachments.record_types(), *tags.record_types()]
 
 
 def blueprints() -> list[Blueprint]:
     """Return the pages that no record type gives."""
-    return [note_views.blueprint, notification_views.blueprint, attachment_views.blueprint]
+    return [note_views.blueprint, notification_views.blueprint, attachment_views.blueprint, tag_views.blueprint]
 
 
 def permissions() -> list[c.Permission]:
@@ -44,14 +46,16 @@ def permissions() -> list[c.Permission]:
     return [
         c.Permission(name="note.create", label=_l("Write notes beside records"), limits_itself=True),
         c.Permission(name="attachment.create", label=_l("Attach files to records"), limits_itself=True),
+        # Beside the record type's own: whoever may tag only what is his makes tags too.
+        c.Permission(name="tag.create", label=_l("Make new tags"), limits_itself=True),
     ]
 
 
 def collaboration_apis() -> list[ApiBlueprint]:
     """Return what the API has beside the record types' resources."""
-    return [note_api(), notification_api(), attachment_views.attachment_api()]
+    return [note_api(), notification_api(), attachment_views.attachment_api(), tag_views.tagging_api()]
 
 
 def panels() -> list[c.Panel]:
     """Return the cards on the pages of records."""
-    return [*notes.panels(), *attachments.panels()]
+    return [*notes.panels(), *attachments.panels(), *tags.panels()]

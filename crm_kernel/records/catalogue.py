@@ -18,6 +18,7 @@ from flask_babel import lazy_gettext as _l
 from marshmallow import fields as ma
 
 from crm_kernel.access.policy import sees_all
+from crm_kernel.collaboration.tags.relation import TAGS, tag_relation
 from crm_kernel.records import fields
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, record_types
@@ -166,6 +167,8 @@ class Catalogue:
             return None
         if name.startswith(EVENT):
             return next((found for found in self._events(name.removeprefix(EVENT))), None)
+        if name == TAGS:
+            return tag_relation(self.plan.record_type, self.actor)
         record_type, dot, field = name.rpartition(".")
         if not dot:
             return self._collection(name)
@@ -178,7 +181,8 @@ class Catalogue:
             return []
         own = [self._collection(field.name) for field in self.plan.collections()]
         others = [self._incoming(t, name) for t in record_types().values() for name in plan_of(t).fields]
-        return [found for found in (*own, *others) if found is not None] + list(self._events(None))
+        tags = tag_relation(self.plan.record_type, self.actor)
+        return [found for found in (*own, tags, *others) if found is not None] + list(self._events(None))
 
     def _hidden(self) -> frozenset[str]:
         return frozenset() if self.actor is None or self.plan is None else hidden_from(self.actor, self.plan)

@@ -59,12 +59,22 @@ def annotated_subject(uow: UnitOfWork, type_name: str, uid: UUID) -> Subject:
         InvalidInput: no such type, or none that takes any.
         NotFound: there is no such record, or none the actor may see.
     """
+    found = known_subject_type(uow, type_name)
+    return Subject(found, record_of(uow, found, uid))
+
+
+def known_subject_type(uow: UnitOfWork, type_name: str) -> RecordType:
+    """Return a record type whose records take notes, files and tags and that the actor may read.
+
+    Raises:
+        InvalidInput: no such type.
+    """
     found = record_types().get(type_name)
     if found is None or not found.annotated or not uow.actor.may(found.permission("read")):
         known = sorted(t.name for t in annotated_types() if uow.actor.may(t.permission("read")))
         message = _("Found %(found)s, expected one of: %(known)s.", found=type_name[:80], known=", ".join(known))
         raise InvalidInput({"subject_type": [message]})
-    return Subject(found, record_of(uow, found, uid))
+    return found
 
 
 def annotated_types() -> list[RecordType]:

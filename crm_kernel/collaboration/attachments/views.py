@@ -23,8 +23,8 @@ from crm_kernel.collaboration.attachments.sniffing import served_type
 from crm_kernel.collaboration.attachments.storage import storage
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.api import etag_of, json_response
-from crm_kernel.records.openapi import read_schema
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
+from crm_kernel.records.openapi_schemas import read_schema
 from crm_kernel.records.payloads import load_with
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.reading import read_one, record_of
