@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         NotificationKind,
         Panel,
         Permission,
+        RuleAction,
         Setting,
         Subscriber,
     )
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from crm_kernel.records.pages.presenting import money_text, plain_text
     from crm_kernel.records.plan import record_type
     from crm_kernel.records.record_type import Action, Board, BoardColumn, Extension, FormSection, RecordType, Services
+    from crm_kernel.records.services import create_record
     from crm_kernel.records.texts import Text
     from crm_kernel.sales.bulk import NewSale, record_sales
     from crm_kernel.sales.models import Product, Sale
@@ -101,6 +103,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "NotificationKind",
         "Panel",
         "Permission",
+        "RuleAction",
         "Setting",
         "Subscriber",
     ),
@@ -137,6 +140,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "records.pages.presenting": ("money_text", "plain_text"),
     "records.plan": ("record_type",),
     "records.record_type": ("Action", "Board", "BoardColumn", "Extension", "FormSection", "RecordType", "Services"),
+    "records.services": ("create_record",),
     "records.texts": ("Text",),
     "settings": ("setting",),
     "sales.bulk": ("NewSale", "record_sales"),
@@ -200,6 +204,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "DemoData",
     "InProgress",
     "ContactRule",
+    "RuleAction",
     # transactions, facts and work
     "UnitOfWork",
     "reading",
@@ -251,6 +256,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "with_teams",
     # for views and panels
     "record_type",
+    "create_record",
     "setting",
     "money_text",
     "plain_text",

@@ -39,6 +39,10 @@ from crm_kernel.records.custom_fields import record as custom_fields
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.saved_views import record as saved_views
 from crm_kernel.records.saved_views import views as view_pages
+from crm_kernel.rules import jobs as rule_jobs
+from crm_kernel.rules import kernel_actions
+from crm_kernel.rules import pages as rule_pages
+from crm_kernel.rules import record as rules
 from crm_kernel.sales import events as sales_events
 from crm_kernel.sales import record as sales
 from crm_kernel.touchpoints import events as touchpoint_events
@@ -67,6 +71,7 @@ class KernelPlugin(Plugin):
             *collaboration.record_types(),
             *webhooks.record_types(),
             *bulk_runs.bulk_record_types(),
+            *rules.record_types(),
         ]
 
     @hookimpl
@@ -93,6 +98,7 @@ class KernelPlugin(Plugin):
             admin.blueprint(),
             *collaboration.blueprints(),
             webhook_views.blueprint,
+            rule_pages.blueprint,
         ]
 
     @hookimpl
@@ -103,6 +109,7 @@ class KernelPlugin(Plugin):
             *audit_pages.permissions(),
             *admin.permissions(),
             *collaboration.permissions(),
+            *rules.permissions(),
         ]
 
     @hookimpl
@@ -126,6 +133,11 @@ class KernelPlugin(Plugin):
         return contact_rules.contact_rules()
 
     @hookimpl
+    def crm_register_rule_actions(self) -> Sequence[c.RuleAction]:
+        """Return what the kernel offers to automation rules."""
+        return kernel_actions.rule_actions()
+
+    @hookimpl
     def crm_register_jobs(self) -> Sequence[c.Job]:
         """Return the kernel's own jobs."""
         return [
@@ -138,6 +150,7 @@ class KernelPlugin(Plugin):
             *expiry_jobs(),
             *webhooks.jobs(),
             *bulk_jobs(),
+            *rule_jobs.rule_jobs(),
         ]
 
     @hookimpl

@@ -29,6 +29,8 @@ _AT_LEAST_ONE = (
     "job_days",
     "event_days",
     "parked_days",
+    "rule_depth",
+    "rule_days",
     "idempotency_hours",
     "webhook_failing_days",
     "webhook_days",
@@ -79,6 +81,10 @@ class Config:
     job_days: int = 30
     #: Days after which delivered events are deleted; rules cannot be replayed over what is gone.
     event_days: int = 400
+    #: Events that may lead from what a person did to what an automation rule does; beyond, rules that feed each other stop.
+    rule_depth: int = 3
+    #: Days after which the run log of automation rules is deleted.
+    rule_days: int = 90
     #: Days after which deliveries that wait for a disabled module are cancelled.
     parked_days: int = 180
     #: Folder of attached files, from the folder of ``crm.toml``; all machines of an instance share it.

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     import datetime as dt
 
     import sqlalchemy as sa
+    from marshmallow import Schema
 
     from crm_kernel.access.actor import Actor
     from crm_kernel.events import Event
+    from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
 
 
@@ -179,6 +181,27 @@ class ImportMapping:
     name: str
     label: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleAction:
+    """Something that automation rules may do with the record they are about.
+
+    ``run(uow, record, **params)`` gets what ``schema`` loaded; it works as the rule's principal, whose rights it asks as
+    any edge does, and raises a ``CrmError`` to refuse. What must talk to the network enqueues an ``outside`` job.
+    """
+
+    name: str
+    label: str
+    run: Callable[..., Any]
+    #: The parameters of one use; None for none.
+    schema: type[Schema] | None = None
+    #: ``check(record_type, params)`` refuses with ``InvalidInput`` what the schema alone cannot, when a rule is written.
+    check: Callable[[RecordType, Mapping[str, Any]], None] | None = None
+    #: ``applies(record_type)`` says for which records it is offered.
+    applies: Callable[[RecordType], bool] = lambda record_type: True
+    icon: str = "bolt"
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,18 @@ def crm_register_contact_rules() -> Sequence[c.ContactRule]:  # type: ignore[emp
 
 
 @hookspec
+def crm_register_rule_actions() -> Sequence[c.RuleAction]:  # type: ignore[empty-body]
+    """Return what automation rules may do with records.
+
+    Example::
+
+        @hookimpl
+        def crm_register_rule_actions(self):
+            return [RuleAction(name="bank.block_card", label=_l("Block the card"), run=services.block_card)]
+    """
+
+
+@hookspec
 def crm_authorize(actor: Actor, permission: str, subject: Any) -> bool | None:
     """Say whether the actor may use the permission on the subject (None: on the type as a whole).
 

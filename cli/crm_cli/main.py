@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),
     "events": ("crm_cli.events:events", "List events, retry deliveries"),
     "jobs": ("crm_cli.jobs:jobs", "List background jobs, retry dead ones"),
+    "rules": ("crm_cli.rules:rules", "See automation rules, replay past events"),
     "access": ("crm_cli.access:access", "Explain what users may do and see"),
     "audit": ("crm_cli.audit:audit", "Read, seal and verify the audit log"),
     "doctor": ("crm_cli.doctor:doctor", "Check the instance and say what to mend"),

@@ -16,6 +16,7 @@ from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.jobs.models import JobRow
 from crm_kernel.jobs.signals import work_stored
+from crm_kernel.rules.following import rule_deliveries
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -33,7 +34,7 @@ _INSERT_JOB = sa.insert(cast(sa.Table, JobRow.__table__))
 
 
 def store_events(uow: UnitOfWork) -> None:
-    """Insert the recorded events and their deliveries: three or four statements, however many there are."""
+    """Insert the recorded events, their deliveries, rules and webhooks that follow them: a few statements for all."""
     from crm_kernel.events.webhooks.fanout import enqueue_fan_out
 
     if not uow.events:
@@ -48,7 +49,7 @@ def store_events(uow: UnitOfWork) -> None:
         for event_id, row in zip(ids, rows, strict=True)
         for subscriber in listeners[row["name"]]
     ]
-    store_deliveries(uow, deliveries)
+    store_deliveries(uow, deliveries + rule_deliveries(uow, rows))
     enqueue_fan_out(uow, rows)
 
 

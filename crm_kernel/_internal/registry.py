@@ -50,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "jobs": Kind("crm_register_jobs", c.Job),
     "health_checks": Kind("crm_register_health_checks", c.HealthCheck),
     "import_mappings": Kind("crm_register_import_mappings", c.ImportMapping, prefixed=False),
+    "rule_actions": Kind("crm_register_rule_actions", c.RuleAction),
     "contact_rules": Kind("crm_register_contact_rules", c.ContactRule),
     "notification_kinds": Kind("crm_register_notification_kinds", c.NotificationKind),
     "demo_data": Kind("crm_register_demo_data", c.DemoData),

@@ -19,6 +19,7 @@ def init_records(app: Flask) -> None:
     from crm_kernel.customers.consent.api import consent_api
     from crm_kernel.events.webhooks.api import webhook_api
     from crm_kernel.records.pages import register_pages
+    from crm_kernel.rules.api import rules_api
 
     runtime = runtime_of(app)
     api = make_api(app, runtime.config.company_name, kernel_version())
@@ -36,4 +37,6 @@ def init_records(app: Flask) -> None:
                 api.register_blueprint(blueprint)
         if runtime.registry.get("record_types", "webhook") is not None:
             api.register_blueprint(webhook_api())
+        if runtime.registry.get("record_types", "rule") is not None:
+            api.register_blueprint(rules_api())
         register_pages(app)

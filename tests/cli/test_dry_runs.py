@@ -29,6 +29,7 @@ SUPPRESSION = "01990000-0000-7000-8000-00000000000d"
 RESTING = "01990000-0000-7000-8000-00000000000b"
 BULK_RUN = "01990000-0000-7000-8000-00000000000e"
 READY_JOB = 7
+RULE_ACTIONS = '[{"action": "kernel.add_note", "params": {"summary": "Hello"}}]'
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
 CALLS = {
     "init": ["new", "--admin-email", "zoe@example.com"],
@@ -67,6 +68,8 @@ CALLS = {
     "events retry": ["--all"],
     "events discard": [EVENT],
     "events replay": [EVENT, "--subscriber", "alpha.greet"],
+    "rules enable": ["Resting"],
+    "rules disable": ["Running"],
     "jobs retry": ["--all"],
     "jobs cancel": [str(READY_JOB)],
     "jobs queue": ["mail", "--per-minute", "60"],
@@ -252,6 +255,9 @@ def _store_rows(database: Path) -> None:
             VALUES (1, X'{BULK_RUN.replace("-", "")}', 'customer', 'update', 'done', 1, 1, CURRENT_TIMESTAMP, {at}, {at});
         INSERT INTO duplicate_candidate (uid, first_id, second_id, score, levels, state, found_at)
             SELECT X'{PAIR.replace("-", "")}', min(id), max(id), 0.9, '[]', 'open', {at} FROM customer;
+        INSERT INTO rule (uid, name, enabled, record_type, event, actions, as_system, created_at, updated_at) VALUES
+            (X'01990000000070008000000000000021', 'Resting', 0, 'customer', 'kernel.customer_created', '{RULE_ACTIONS}', 1, {at}, {at}),
+            (X'01990000000070008000000000000022', 'Running', 1, 'customer', 'kernel.customer_created', '{RULE_ACTIONS}', 1, {at}, {at});
         UPDATE customer SET uid = X'{CUSTOMER.replace("-", "")}' WHERE id = (SELECT min(id) FROM customer);
         INSERT INTO suppression
             (uid, channel, value_digest, reason, since, source, recorded_by, created_at, updated_at)

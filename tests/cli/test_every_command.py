@@ -14,6 +14,7 @@ READING = {
     "users list", "users roles", "teams list", "fields list", "roles fields list",
     "events catalogue", "events dead", "events list", "events show",
     "jobs backlog", "jobs dead", "jobs list", "jobs queues", "jobs schedules", "jobs show",
+    "rules list", "rules show", "rules runs", "rules dry-run", "rules replay",
     "access explain", "audit list", "records fields",
     "doctor", "demo show", "config show", "sfa report",
     "consent link", "consent list", "consent purposes", "customers may-contact",

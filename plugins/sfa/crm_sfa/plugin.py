@@ -19,6 +19,7 @@ from crm_kernel.contributions import (
     NotificationKind,
     Panel,
     Permission,
+    RuleAction,
 )
 from crm_kernel.events import Event
 from crm_kernel.plugin import Plugin, hookimpl
@@ -28,6 +29,7 @@ from crm_sfa.demo import load_demo
 from crm_sfa.health import check_pipelines
 from crm_sfa.opportunities.panels import customer_context, customer_panel, history_panel, workload_tile
 from crm_sfa.opportunities.record import OPPORTUNITY
+from crm_sfa.opportunities.rule_actions import rule_actions
 from crm_sfa.pipelines.record import PIPELINE, STAGE
 from crm_sfa.reports.views import blueprint
 
@@ -146,6 +148,11 @@ class SfaPlugin(Plugin):
                 path=_MAPPINGS / "crm_sales.toml",
             )
         ]
+
+    @hookimpl
+    def crm_register_rule_actions(self) -> Sequence[RuleAction]:
+        """Return what automation rules may do in sales."""
+        return rule_actions()
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[DemoData]:

@@ -185,6 +185,22 @@ def test_hook_crm_register_notification_kinds(api: Any, customer_factory: Any) -
     ]
 
 
+def test_hook_crm_register_rule_actions(
+    api: Any, customer_factory: Any, unit: Any, models: Any, deliver_events: Any
+) -> None:
+    administrator = api("administrator")
+    said = {"name": "Note", "record_type": "customer", "event": "kernel.customer_created"}
+    made = administrator.post("/api/rules", {**said, "actions": [{"action": "toybank.note_customer"}]})
+    path = f"/api/rules/{made.json['id']}"
+    administrator.post(f"{path}/enable", If_Match=administrator.etag(path))
+
+    customer = customer_factory()
+    deliver_events()
+
+    with unit() as uow:
+        assert uow.session.scalars(sa.select(models.Note.text)).all() == [f"rule for {customer.uid}"]
+
+
 def test_hook_crm_authorize(crm_app: Any, customer_factory: Any, account_factory: Any, api: Any) -> None:
     customer = customer_factory()
     frozen, free = account_factory(customer, "frozen assets"), account_factory(customer, "Savings")
