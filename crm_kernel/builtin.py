@@ -36,6 +36,8 @@ from crm_kernel.records import events as record_events
 from crm_kernel.records.bulk_actions import record as bulk_runs
 from crm_kernel.records.bulk_actions.running import jobs as bulk_jobs
 from crm_kernel.records.custom_fields import record as custom_fields
+from crm_kernel.records.importing import runs as import_runs
+from crm_kernel.records.importing.jobs import import_jobs
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.saved_views import record as saved_views
 from crm_kernel.records.saved_views import views as view_pages
@@ -106,6 +108,7 @@ class KernelPlugin(Plugin):
         """Return the kernel's permissions that no record type has."""
         return [
             *job_pages.permissions(),
+            *import_runs.permissions(),
             *audit_pages.permissions(),
             *admin.permissions(),
             *collaboration.permissions(),
@@ -151,6 +154,7 @@ class KernelPlugin(Plugin):
             *webhooks.jobs(),
             *bulk_jobs(),
             *rule_jobs.rule_jobs(),
+            *import_jobs(),
         ]
 
     @hookimpl

@@ -31,6 +31,7 @@ _AT_LEAST_ONE = (
     "parked_days",
     "rule_depth",
     "rule_days",
+    "import_days",
     "idempotency_hours",
     "webhook_failing_days",
     "webhook_days",
@@ -106,6 +107,8 @@ class Config:
     webhook_failing_days: int = 5
     #: Days for which deliveries of webhooks and received messages are kept.
     webhook_days: int = 30
+    #: Days after which values of imported files are deleted: an import cannot be undone any more.
+    import_days: int = 30
     #: Settings of plugins as found: plugin → setting → raw value.
     plugin_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The file it was read from, for messages.

@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "roles": ("crm_cli.roles:roles", "Restrict single fields for a role"),
     "fields": ("crm_cli.fields:fields", "Add and change custom fields"),
     "teams": ("crm_cli.teams:teams", "List and create teams"),
-    "import": ("crm_cli.records:import_", "Import a folder or file through a mapping"),
+    "import": ("crm_cli.imports:imports", "Import files; undo, resume and list imports"),
     "export": ("crm_cli.records:export", "Export records as CSV"),
     "records": ("crm_cli.catalogue:records", "Show what records can be filtered by, change many"),
     "consent": ("crm_cli.consent:consent", "Record consents, keep addresses from being used"),

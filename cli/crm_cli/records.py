@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from crm_kernel.records.importing import ImportResult, Mapping, Mode, RowError
 
 _COUNTS = ("created", "updated", "unchanged", "skipped", "refused")
-_AS = click.option(
+AS = click.option(
     "--as", "email", metavar="EMAIL", help="Act as this user, within his permissions (default: the system)."
 )
 
 
-@click.command("import")
+@click.command("run")
 @click.argument("path", type=click.Path(exists=True, path_type=Path), metavar="FOLDER|FILE")
 @click.option("--mapping", "mapping_name", metavar="NAME|FILE", help="Mapping file, or the name of a module's mapping.")
 @click.option(
@@ -48,7 +48,7 @@ _AS = click.option(
     metavar="FILE",
     help="Write refused rows, and values left out of others, to a CSV file.",
 )
-@_AS
+@AS
 @dry_run_option
 @yes_option
 @json_option
@@ -68,7 +68,8 @@ def import_(
 ) -> None:
     """Import a file, or the files of a folder, through a mapping.
 
-    A second import of the same files changes nothing. Exit code 7 says that some rows were refused; the others are in.
+    A second import of the same files changes nothing. The run is kept: crm import undo takes it back, crm import resume
+    goes on with one that was killed. Exit code 7 says that some rows were refused; the others are in.
     """
     from crm_kernel.records.importing import Mode
 
@@ -81,10 +82,9 @@ def import_(
         actor = acting(email)
         if not dry_run:
             confirm(f"Import {path} into {instance.config().database_url}?", assume_yes=assume_yes)
-        with _error_file(errors) as report:
+        with error_rows(errors) as report:
             result = _run(mapping, path, actor, mode, report)
-    _show(result, as_json)
-    _finish(result, dry_run, errors)
+    finish(result, as_json=as_json, dry_run=dry_run, errors=errors)
 
 
 @click.command("export")
@@ -100,12 +100,15 @@ def import_(
 @click.option("--fields", metavar="A,B", help="Fields to export (default: all).")
 @click.option("--sort", metavar="FIELD", help="Order; -field for descending.")
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the name of the output, else csv."
+    "--format",
+    "form",
+    type=click.Choice(["csv", "jsonl", "xlsx"]),
+    help="Default: by the name of the output, else csv.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: stdout."
 )
-@_AS
+@AS
 @instance_options
 def export(
     instance: Instance,
@@ -118,7 +121,7 @@ def export(
     output: Path | None,
     email: str | None,
 ) -> None:
-    """Export records as CSV or JSON lines; what is written can be imported again.
+    """Export records as CSV, JSON lines or an Excel workbook; what is written can be imported again.
 
     RECORD_TYPE is a name such as customer or sfa.opportunity.
     """
@@ -127,11 +130,17 @@ def export(
 
     arguments = [_pair(text) for text in filters]
     arguments += [(name, value) for name, value in (("filter", where), ("fields", fields), ("sort", sort)) if value]
-    chosen = form or ("jsonl" if output and output.suffix in (".jsonl", ".ndjson") else "csv")
+    suffixes = {".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx"}
+    chosen = form or (suffixes.get(output.suffix, "csv") if output else "csv")
+    if chosen == "xlsx" and output is None:
+        raise click.UsageError("a workbook needs a file: -o FILE.xlsx")
     with instance.app().app_context():
         found = begin_export(acting(email), plan.record_type(record_type), arguments, channel="cli")
-        texts = found.csv() if chosen == "csv" else found.jsonl()
-        _write(texts, output)
+        if chosen == "xlsx" and output is not None:
+            with _whole_file(output, "wb") as file:
+                found.xlsx(file)
+        else:
+            _write(found.csv() if chosen == "csv" else found.jsonl(), output)
     message(f"{found.records} records of {record_type} exported{f' to {output}' if output else ''}.")
 
 
@@ -164,26 +173,18 @@ def _suggested(instance: Instance, path: Path, record_type: str | None) -> str:
 
 def acting(email: str | None) -> Actor:
     """Return the user of this address as the one who acts, or the system without an address; opens its own reading."""
-    from crm_kernel.access.actor import SYSTEM, Actor
-    from crm_kernel.access.grants import read_reach
+    from crm_kernel.access.acting import actor_of
+    from crm_kernel.access.actor import SYSTEM
     from crm_kernel.access.services import user_by_email
     from crm_kernel.unit_of_work import reading
 
     if email is None:
         return SYSTEM
     with reading(SYSTEM, channel="cli") as uow:
-        user = user_by_email(uow, email)
-        reach = read_reach(uow.session, user.id)
-        return Actor(
-            kind="user",
-            name=user.name,
-            user_id=user.id,
-            user_uid=user.uid,
-            team_ids=reach.team_ids,
-            grants=reach.grants,
-            language=user.language,
-            timezone=user.timezone,
-        )
+        actor = actor_of(uow, user_by_email(uow, email).id)
+    if actor is None:
+        raise click.UsageError(f"--as {email}: this user is deactivated")
+    return actor
 
 
 def _run(
@@ -192,13 +193,13 @@ def _run(
     from crm_kernel.records.importing import import_file, import_folder
 
     run: Any = import_folder if path.is_dir() else import_file
-    with _bars() as progress:
+    with bars() as progress:
         result: ImportResult = run(mapping, path, actor=actor, mode=mode, progress=progress, report=report)
     return result
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[str, int, int], None] | None]:
+def bars() -> Iterator[Callable[[str, int, int], None] | None]:
     """Yield what draws one bar per file on stderr if that is a terminal, else None."""
     if not sys.stderr.isatty():
         yield None
@@ -218,7 +219,7 @@ def _bars() -> Iterator[Callable[[str, int, int], None] | None]:
 
 
 @contextmanager
-def _error_file(path: Path | None) -> Iterator[Callable[[RowError], None] | None]:
+def error_rows(path: Path | None) -> Iterator[Callable[[RowError], None] | None]:
     """Yield what writes refused rows and values left out to the file."""
     if path is None:
         yield None
@@ -237,6 +238,12 @@ def _error_file(path: Path | None) -> Iterator[Callable[[RowError], None] | None
         yield write
 
 
+def finish(result: ImportResult, *, as_json: bool, dry_run: bool = False, errors: Path | None = None) -> None:
+    """Print what became of the rows, and end with the exit code that says whether all are in."""
+    _show(result, as_json)
+    _say_end(result, dry_run, errors)
+
+
 def _show(result: ImportResult, as_json: bool) -> None:
     found = result.to_json()
     if as_json:
@@ -253,11 +260,13 @@ def _show(result: ImportResult, as_json: bool) -> None:
             message(f"{left.file}, row {left.row}, {left.column}: left out {left.found!r}: {left.expected}")
 
 
-def _finish(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
+def _say_end(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
     if dry_run:
         message("Dry run: nothing was changed.")
     if result.failure:
         message(f"Stopped: {result.failure}")
+        if result.mode == "chunks":
+            message(f"What was done stays. Go on with: crm import resume {result.run_id}")
         raise click.exceptions.Exit(ExitCode.FAILURE)
     for source in result.sources:
         if not source.rows:
@@ -270,6 +279,8 @@ def _finish(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
     if result.refused:
         message(f"{result.refused} rows were refused; {hint}.")
         raise click.exceptions.Exit(ExitCode.PARTIAL)
+    if not dry_run and result.mode == "chunks":
+        message(f"Take it back with: crm import undo {result.run_id}")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -284,11 +295,18 @@ def _write(texts: Iterator[str], output: Path | None) -> None:
         for text in texts:
             click.echo(text, nl=False)
         return
-    # Under another name until it is whole: an export that fails leaves no half file.
+    with _whole_file(output, "w") as file:
+        file.writelines(texts)
+
+
+@contextmanager
+def _whole_file(output: Path, mode: str) -> Iterator[Any]:
+    """Open a file under another name until it is whole: an export that fails leaves no half file."""
     part = output.with_name(f"{output.name}.part")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(texts)
+        with part.open(mode, **text) as file:  # type: ignore[call-overload]
+            yield file
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 from flask import Flask, Response, current_app, g
@@ -22,6 +22,7 @@ from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import authorize
 from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.custom_fields.current import learn_fields
+from crm_kernel.records.importing.sheets import write_workbook
 from crm_kernel.records.importing.spreadsheets import neutralised
 from crm_kernel.records.importing.targets import discriminator, part_fields
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
@@ -56,10 +57,7 @@ class Export:
 
     def csv(self) -> Iterator[str]:
         """Yield the lines of a CSV file with a header, in batches; RFC 4180, comma, CRLF."""
-        with self.app.app_context():
-            plan = plan_of(self.record_type)
-            hidden = hidden_fields(self.actor, self.record_type.name)
-            columns = [column for column in csv_columns(plan, self.query.fields) if column[0] not in hidden]
+        columns = self._columns()
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow([name for name, _cell in columns])
@@ -70,6 +68,22 @@ class Export:
             buffer.truncate()
         if buffer.tell():
             yield buffer.getvalue()
+
+    def xlsx(self, file: IO[bytes]) -> None:
+        """Write a workbook of one sheet with the columns of the CSV file; every cell is text.
+
+        Raises:
+            InvalidInput: there are more records than a sheet holds.
+        """
+        columns = self._columns()
+        batches = ([[csv_text(cell(item)) for _name, cell in columns] for item in items] for items in self._batches())
+        write_workbook(file, [name for name, _cell in columns], batches)
+
+    def _columns(self) -> list[tuple[str, Cell]]:
+        with self.app.app_context():
+            plan = plan_of(self.record_type)
+            hidden = hidden_fields(self.actor, self.record_type.name)
+            return [column for column in csv_columns(plan, self.query.fields) if column[0] not in hidden]
 
     def jsonl(self) -> Iterator[str]:
         """Yield lines of one JSON object each, in batches, as the API shows the records."""

@@ -28,6 +28,8 @@ CUSTOMER = "01990000-0000-7000-8000-00000000000c"
 SUPPRESSION = "01990000-0000-7000-8000-00000000000d"
 RESTING = "01990000-0000-7000-8000-00000000000b"
 BULK_RUN = "01990000-0000-7000-8000-00000000000e"
+DONE_RUN = "01990000-0000-7000-8000-00000000000e"
+STOPPED_RUN = "01990000-0000-7000-8000-00000000000f"
 READY_JOB = 7
 RULE_ACTIONS = '[{"action": "kernel.add_note", "params": {"summary": "Hello"}}]'
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
@@ -58,7 +60,9 @@ CALLS = {
     "fields archive": ["customer", "tier"],
     "fields restore": ["customer", "old"],
     "fields remove": ["customer", "old", "--yes"],
-    "import": ["people.csv", "--record", "customer"],
+    "import run": ["people.csv", "--record", "customer"],
+    "import undo": [DONE_RUN],
+    "import resume": [STOPPED_RUN],
     "customers duplicates scan": [],
     "customers duplicates dismiss": [PAIR],
     "consent record": [CUSTOMER, "--channel", "email", "--purpose", "marketing", "--status", "given"],
@@ -220,6 +224,8 @@ def _fill(place: Place) -> None:
     Path("people.csv").write_text("kind,given_name,family_name\nperson,Ada,Lovelace\nperson,,\n")
     Path("one.csv").write_text("kind,given_name,family_name\nperson,Grace,Hopper\nperson,Alan,Turing\n")
     crm("import", "one.csv", "--record", "customer", "--yes")
+    Path("two.csv").write_text("kind,given_name,family_name\nperson,Emmy,Noether\n")
+    crm("import", "two.csv", "--record", "customer", "--yes")
     crm("users", "create", "bob@example.com", "--role", "reader")
     crm("users", "create", "ivy@example.com", "--role", "reader")
     crm("users", "deactivate", "ivy@example.com")
@@ -258,6 +264,9 @@ def _store_rows(database: Path) -> None:
         INSERT INTO rule (uid, name, enabled, record_type, event, actions, as_system, created_at, updated_at) VALUES
             (X'01990000000070008000000000000021', 'Resting', 0, 'customer', 'kernel.customer_created', '{RULE_ACTIONS}', 1, {at}, {at}),
             (X'01990000000070008000000000000022', 'Running', 1, 'customer', 'kernel.customer_created', '{RULE_ACTIONS}', 1, {at}, {at});
+        UPDATE import_run SET uid = X'{DONE_RUN.replace("-", "")}' WHERE id = (SELECT min(id) FROM import_run);
+        UPDATE import_run SET uid = X'{STOPPED_RUN.replace("-", "")}', state = 'stopped',
+            checkpoint = '{{"source": 0, "rows": 0}}' WHERE id = (SELECT max(id) FROM import_run);
         UPDATE customer SET uid = X'{CUSTOMER.replace("-", "")}' WHERE id = (SELECT min(id) FROM customer);
         INSERT INTO suppression
             (uid, channel, value_digest, reason, since, source, recorded_by, created_at, updated_at)

@@ -18,12 +18,14 @@ READING = {
     "access explain", "audit list", "records fields",
     "doctor", "demo show", "config show", "sfa report",
     "consent link", "consent list", "consent purposes", "customers may-contact",
+    "import runs", "import show",
     "customers match", "customers duplicates list", "identifiers check",
 }  # fmt: skip
 #: Commands that are neither read by a program as rows nor tried beforehand, and why.
 EXEMPT = {
     "serve": "runs until it is stopped; what it writes is what others ask of it",
     "worker": "runs until it is stopped; the jobs it does have their own commands",
+    "import errors": "reads only; its output is the refused rows, in the form of their file",
     "export": "reads only; its output is the data itself, as CSV",
     "openapi": "reads only; its output is a JSON document already",
 }

@@ -6,7 +6,7 @@ Runs inside the caller's writing unit of work. A row that is wrong is refused by
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -19,11 +19,13 @@ from crm_kernel.records.bulk import create_many, update_many
 from crm_kernel.records.bulk_rows import attribute_of, current_values
 from crm_kernel.records.importing.blaming import given_path, row_error
 from crm_kernel.records.importing.drafting import Draft, Drafter, Problem
+from crm_kernel.records.importing.ledger import Images, created_rows
 from crm_kernel.records.importing.loading import Loader
 from crm_kernel.records.importing.lookups import Lookups
 from crm_kernel.records.importing.mapping import SourceSpec
-from crm_kernel.records.importing.matching import Matcher, changes_of, side_changes_of
-from crm_kernel.records.importing.results import RowError, Verdict
+from crm_kernel.records.importing.matching import Matcher, changes_of, is_whole, match_of, side_changes_of
+from crm_kernel.records.importing.results import RowError, Verdict, Written
+from crm_kernel.records.importing.savepoints import all_or_nothing
 from crm_kernel.records.importing.sources import Row, Source
 from crm_kernel.records.importing.targets import part_fields, references_of
 from crm_kernel.records.payloads import resolve_references
@@ -40,6 +42,8 @@ class Outcome:
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     errors: list[RowError] = field(default_factory=list)
     warnings: list[RowError] = field(default_factory=list)
+    #: What was done to which record, in order.
+    written: list[Written] = field(default_factory=list)
 
 
 class SourceRun:
@@ -60,7 +64,7 @@ class SourceRun:
             for collection in plan.collections()
             if any(part.kind is Kind.REFERENCE for part in part_fields(collection).values())
         }
-        self._whole = _is_whole(spec, source, plan)
+        self._whole = is_whole(spec, source, plan)
         # 64 bits per distinct key, not the keys themselves: a million rows take some 70 MB.
         self._seen: set[int] = set()
 
@@ -76,6 +80,7 @@ class SourceRun:
         for draft in drafts:
             if self._matcher.names and not draft.problems:
                 self._matcher.identify(draft)
+        outcome.written += [Written(Verdict.CREATED, 0, name, uid) for name, uid in self._lookups.taken()]
         for batch in self._batches(drafts):
             self._import(uow, batch, outcome)
         outcome.warnings += [
@@ -85,6 +90,21 @@ class SourceRun:
             for left in draft.row.left_out
         ]
         return outcome
+
+    def recall(self, uow: UnitOfWork, rows: Sequence[Row]) -> None:
+        """Remember which records rows were about that an interrupted run has imported already; writes nothing."""
+        if not self._matcher.names:
+            return
+        for draft in (self._drafter.draft(row) for row in rows):
+            for target, resolver, text in draft.wanted:
+                if target.root in self._matcher.names:
+                    resolver.recall(uow, [text])
+                    with suppress(ValueError):
+                        target.put(draft.payload, resolver.found(text))
+            if not draft.problems:
+                self._matcher.identify(draft)
+            if draft.match:
+                self._seen.add(hash(draft.match))
 
     def _look_up(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
         texts: dict[int, tuple[Any, list[str]]] = {}
@@ -132,8 +152,9 @@ class SourceRun:
         self._resolve(uow, [draft for draft in wanted if not draft.problems])
         sound = [draft for draft in wanted if not draft.problems]
         self._refuse([draft for draft in wanted if draft.problems], outcome)
+        stored = [draft for draft in sound if draft.key is not None]
         self._create(uow, [draft for draft in sound if draft.key is None], outcome)
-        self._update(uow, [draft for draft in sound if draft.key is not None], outcome)
+        self._update(uow, stored, outcome)
 
     def _keeps_ids(self, uow: UnitOfWork) -> bool:
         """Say whether an id that is not here makes a new record of that id.
@@ -196,9 +217,13 @@ class SourceRun:
         def write(some: Sequence[Draft]) -> None:
             sides = [draft.extensions for draft in some] if any(draft.extensions for draft in some) else []
             uids = [draft.uid for draft in some]
-            create_many(uow, self.plan.record_type, [draft.data for draft in some], extensions=sides, uids=uids)
+            given = [draft.data for draft in some]
+            keys = create_many(uow, self.plan.record_type, given, extensions=sides, uids=uids)
+            for draft, key in zip(some, keys, strict=True):
+                draft.key = key
 
         outcome.verdicts[Verdict.CREATED] += self._written(uow, drafts, write, outcome)
+        outcome.written += created_rows(uow, self.plan, drafts)
 
     def _update(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
         keys = [draft.key for draft in drafts if draft.key is not None]
@@ -221,6 +246,7 @@ class SourceRun:
         self._refuse([draft for draft in differing if draft.problems], outcome)
         differing = [draft for draft in differing if not draft.problems]
         changed: set[int] = set()
+        images = Images(uow, self.plan, differing)
 
         def write(some: Sequence[Draft]) -> None:
             changes = {draft.key or 0: draft.data for draft in some}
@@ -230,6 +256,7 @@ class SourceRun:
         written = self._written(uow, differing, write, outcome)
         outcome.verdicts[Verdict.UPDATED] += len(changed)
         outcome.verdicts[Verdict.UNCHANGED] += written - len(changed)
+        outcome.written += images.of(changed)
 
     def _contradiction(self, draft: Draft) -> Problem:
         names = {attribute_of(f): f.name for f in self.plan.fields.values()}
@@ -241,7 +268,7 @@ class SourceRun:
         left = list(drafts)
         while left:
             try:
-                with _all_or_nothing(uow):
+                with all_or_nothing(uow):
                     write(left)
                 return len(left)
             except InvalidInput as error:
@@ -263,7 +290,7 @@ class SourceRun:
 
     def _written_alone(self, uow: UnitOfWork, draft: Draft, write: Any, outcome: Outcome) -> int:
         try:
-            with _all_or_nothing(uow):
+            with all_or_nothing(uow):
                 write([draft])
         except InvalidInput as error:
             self._without_refused([draft], error, outcome)
@@ -280,34 +307,3 @@ class SourceRun:
             for problem in draft.problems:
                 column = problem.column or self._drafter.column_of(problem.root)
                 outcome.errors.append(row_error(self.source.name, draft.row.number, column, problem))
-
-
-def match_of(spec: SourceSpec, source: Source, plan: TypePlan) -> tuple[str, ...]:
-    """Return the fields rows are matched by: the mapping's; else the id, else the type's external key, if mapped."""
-    if spec.match:
-        return spec.match
-    columns = source.columns if spec.columns is None else tuple(column.field for column in spec.columns)
-    mapped = {*columns, *spec.constants}
-    key = plan.record_type.external_key
-    return ("id",) if "id" in mapped else key if key and set(key) <= mapped else ()
-
-
-def _is_whole(spec: SourceSpec, source: Source, plan: TypePlan) -> bool:
-    """Say whether rows hold whole records as ``crm export`` writes them: the fields' own names, no required one amiss."""
-    given = {name.partition(".")[0] for name in source.columns}
-    required = {name for name, field in plan.fields.items() if field.writable and field.field.required}
-    return spec.columns is None and required <= given
-
-
-@contextmanager
-def _all_or_nothing(uow: UnitOfWork) -> Iterator[None]:
-    """Undo rows, events and marks of the block if it raises."""
-    events, touched = list(uow.events), set(uow.touched)
-    try:
-        with uow.session.begin_nested():
-            yield
-    except BaseException:
-        uow.events[:] = events
-        uow.touched.clear()
-        uow.touched.update(touched)
-        raise

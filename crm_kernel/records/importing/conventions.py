@@ -15,6 +15,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.importing.detection import Found, detect_dates, detect_decimal
+from crm_kernel.records.importing.rows import Settled
 from crm_kernel.records.importing.transforms import decimal_comma, decimal_point, transform_of
 from crm_kernel.records.plan import FieldPlan, Kind
 
@@ -73,7 +74,7 @@ def reader_of(field: FieldPlan | None, conventions: Conventions) -> Callable[[st
 def _asked(source: Source, columns: list[str], detect: Callable[[Iterable[str]], Found | None]) -> Found | None:
     texts = (row.get(column) for row in source.sample for column in columns)
     try:
-        return detect(text for text in texts if isinstance(text, str) and text)
+        return detect(text for text in texts if isinstance(text, str) and not isinstance(text, Settled) and text)
     except InvalidInput as error:
         raise InvalidInput({f"{source.name} ({', '.join(columns)})": error.errors[""]}) from error
 

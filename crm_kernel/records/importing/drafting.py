@@ -17,7 +17,8 @@ from crm_kernel.records.importing.blaming import Blamer, Place
 from crm_kernel.records.importing.conventions import Conventions, reader_of
 from crm_kernel.records.importing.lookups import Lookups, Resolver
 from crm_kernel.records.importing.mapping import Column, Lookup, SourceSpec
-from crm_kernel.records.importing.sources import Row, Source
+from crm_kernel.records.importing.rows import Settled
+from crm_kernel.records.importing.sources import ERROR_COLUMN, Row, Source
 from crm_kernel.records.importing.targets import Group, Payload, Target, finish_parts, known_paths, target_of_path
 from crm_kernel.records.importing.transforms import transform_of
 from crm_kernel.records.plan import Kind, TypePlan
@@ -167,7 +168,7 @@ def _present(spec: SourceSpec, source: Source, plan: TypePlan) -> Iterable[Colum
         for name in source.columns:
             # References come out of an export twice, as title and as id: the id is the one that is read.
             if (
-                name not in ("version", "problem")
+                name not in ("version", "problem", ERROR_COLUMN)
                 and f"{name}.id" not in source.columns
                 and _is_known(name, known, plan)
             ):
@@ -242,6 +243,7 @@ def _reader(column: Column, target: Target, conventions: Conventions, value_file
     others = value_files.get(column.name, {}) if column.values_from else None
     settled = bool(column.lookup or values) or any(name.partition(":")[0] in _NUMBERS for name in column.transform)
     convention = None if settled else reader_of(target.field, conventions)
+    numeric = target.field is not None and target.field.kind in (Kind.NUMBER, Kind.MONEY)
 
     def read(text: str) -> Any:
         found: str | None = text.strip()
@@ -255,7 +257,7 @@ def _reader(column: Column, target: Target, conventions: Conventions, value_file
             return _mapped(values, found)
         if others is not None:
             found = others.get(found)
-        return convention(found) if convention and found else found
+        return convention(found) if convention and found and not (numeric and isinstance(text, Settled)) else found
 
     return read
 

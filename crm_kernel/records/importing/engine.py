@@ -3,49 +3,43 @@
 Nothing is written before every file has been read to its end once and every field of the mapping is known to exist.
 History is not today's work: rows pass the schema, the policy and the plugins' rules for writing, but no action's rules.
 
-Three ways to commit: each chunk of 1,000 rows by itself (a chunk that fails leaves the earlier ones and ends the run),
-everything or nothing, or a rehearsal that does all the work and rolls it back. The latter two hold one transaction
-open for the whole run; on SQLite nobody else can write meanwhile.
+Three ways to commit: each chunk of 1,000 rows by itself (a chunk that fails leaves the earlier ones and stops the run,
+which can be resumed), everything or nothing, or a rehearsal that does all the work and rolls it back. The latter two
+hold one transaction open for the whole run; on SQLite nobody else can write meanwhile.
 """
 
 from __future__ import annotations
 
 import gc
-import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
+from uuid_utils.compat import uuid7
 
-from crm_kernel.access.field_access import refuse_locked
-from crm_kernel.access.policy import authorize
 from crm_kernel.errors import CrmError, InvalidInput
 from crm_kernel.records.custom_fields.current import learn_fields
-from crm_kernel.records.importing.chunks import Outcome, SourceRun
-from crm_kernel.records.importing.drafting import Drafter
-from crm_kernel.records.importing.lookups import Lookups
-from crm_kernel.records.importing.mapping import Mapping, SourceSpec, ValuesFrom
-from crm_kernel.records.importing.results import SHOWN_ERRORS, ImportResult, Reporter, SourceResult
-from crm_kernel.records.importing.sources import Row, Source, inline_source, open_source
-from crm_kernel.records.importing.statistics import refresh_statistics
-from crm_kernel.records.plan import plan_of, record_type
+from crm_kernel.records.importing import runs
+from crm_kernel.records.importing.mapping import Mapping, SourceSpec
+from crm_kernel.records.importing.models import RunState
+from crm_kernel.records.importing.results import ImportResult, Reporter
+from crm_kernel.records.importing.savepoints import rehearsed
+from crm_kernel.records.importing.session import Chunk, ImportSession, Place
 from crm_kernel.unit_of_work import UnitOfWork, writing
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
+    from crm_kernel.records.importing.chunks import Outcome, SourceRun
 
-#: Rows per transaction, and in memory at a time.
-CHUNK = 1_000
 #: Objects between two looks for reference cycles, during an import.
 PATIENCE = 100_000
-#: Rows of a file that values are taken from.
-MAX_VALUES = 100_000
 
 #: Is called after every chunk with the file's name, the rows done and the rows it has.
 Progress = Callable[[str, int, int], None]
@@ -65,6 +59,126 @@ class _RolledBack(Exception):
     """Ends the one transaction of a rehearsal, or of an atomic run with refused rows."""
 
 
+@dataclass(slots=True)
+class Driver:
+    """One import under way, with who does it and who is told."""
+
+    session: ImportSession
+    actor: Actor
+    result: ImportResult
+    progress: Progress | None = None
+    report: Reporter | None = None
+    #: Key of the stored run; 0 without one.
+    run: int = 0
+    #: The place that the last committed chunk reached.
+    reached: Place = field(default_factory=Place)
+    #: Errors that do not stop the run: whoever drives it tries the chunk again later.
+    passing: tuple[type[Exception], ...] = ()
+
+    def unit(self) -> AbstractContextManager[UnitOfWork]:
+        """Open a unit of work of the run."""
+        return writing(self.actor, channel="import", request_id=self.result.run_id)
+
+    def begin(self, uow: UnitOfWork) -> None:
+        """Store the run."""
+        run = runs.begin_run(uow, self.session.mapping, self.session.folder, self.result)
+        self.run = run.id
+
+    def in_chunks(self, until: float = math.inf) -> bool:
+        """Commit chunk after chunk, until a time of ``time.monotonic``; return whether there may be more to do.
+
+        A chunk that fails stops the run; the chunks before it stay.
+        """
+        while time.monotonic() < until:
+            chunk = self.session.next_chunk()
+            try:
+                with self.unit() as uow:
+                    outcome = self._chunk(uow, chunk)
+            except self.passing:
+                raise
+            except (CrmError, sa.exc.SQLAlchemyError) as error:
+                self._stop(stopped_text(chunk, error), error)
+                return False
+            if chunk is None or outcome is None:
+                return False
+            self.reached = self.session.place
+            self._tell(chunk[0], outcome)
+        return True
+
+    def at_once(self, mode: Mode) -> None:
+        """Do everything in one transaction."""
+        chunk = None
+        try:
+            with self.unit() as uow:
+                if mode is Mode.ATOMIC:
+                    self.begin(uow)
+                while (chunk := self.session.next_chunk()) is not None:
+                    self._at_once(uow, chunk)
+                self._end(uow, mode)
+        except _RolledBack:
+            pass
+        except (CrmError, sa.exc.SQLAlchemyError) as error:
+            self.result.failure = stopped_text(chunk, error)
+
+    def _chunk(self, uow: UnitOfWork, chunk: Chunk | None) -> Outcome | None:
+        run = runs.locked_run(uow, self.run)
+        if not runs.is_under_way(run):  # somebody has stopped it
+            return None
+        runs.refuse_stranger(run, self.reached)
+        if chunk is None:
+            runs.end_run(uow, run)
+            return None
+        source = self.session.place.source
+        outcome = self._rehearsed(uow, chunk) if run.state == RunState.REHEARSING else self._imported(uow, chunk)
+        runs.note_chunk(uow, run, source, outcome)
+        runs.note_place(run, self.session.place)
+        return outcome
+
+    def _imported(self, uow: UnitOfWork, chunk: Chunk) -> Outcome:
+        return self.session.imported(uow, *chunk)
+
+    def _rehearsed(self, uow: UnitOfWork, chunk: Chunk) -> Outcome:
+        with rehearsed(uow):
+            outcome = self.session.imported(uow, *chunk)
+        self.session.lookups.forget()
+        outcome.written.clear()
+        return outcome
+
+    def _at_once(self, uow: UnitOfWork, chunk: Chunk) -> None:
+        source = self.session.place.source
+        outcome = self._imported(uow, chunk)
+        if self.run:
+            runs.note_chunk(uow, runs.locked_run(uow, self.run), source, outcome)
+        self._tell(chunk[0], outcome)
+
+    def _end(self, uow: UnitOfWork, mode: Mode) -> None:
+        if mode is Mode.DRY_RUN:
+            uow.session.flush()
+            raise _RolledBack
+        if self.result.refused:
+            self.result.failure = _("%(count)s rows are refused, so nothing was written.", count=self.result.refused)
+            raise _RolledBack
+        run = runs.locked_run(uow, self.run)
+        runs.note_place(run, self.session.place)
+        runs.end_run(uow, run)
+
+    def _stop(self, failure: str, error: Exception) -> None:
+        self.result.failure = failure
+        self.session.lookups.forget()
+        if isinstance(error, runs.TakenOver):
+            return
+        with suppress(CrmError, sa.exc.SQLAlchemyError), self.unit() as uow:  # the database may be gone for all
+            runs.stop_run(uow, runs.locked_run(uow, self.run), failure)
+
+    def _tell(self, run: SourceRun, outcome: Outcome) -> None:
+        found = self.result.sources[self.session.runs.index(run)]
+        found.add(outcome.verdicts, outcome.errors, outcome.warnings)
+        for error in (*outcome.errors, *outcome.warnings) if self.report else ():
+            self.report(error)  # type: ignore[misc]
+        if self.progress:
+            self.progress(run.source.name, found.rows, run.source.total)
+
+
 def import_folder(
     mapping: Mapping,
     folder: Path,
@@ -77,7 +191,7 @@ def import_folder(
     """Import the files of a folder as a mapping says and return what became of their rows.
 
     Called inside an app context with no unit of work open; opens its own. Memory does not grow with the files, apart
-    from eight bytes or so per distinct key.
+    from eight bytes or so per distinct key. But for a rehearsal the run is stored, and can be undone.
 
     Raises:
         InvalidInput: a file is broken, or the mapping names what does not exist; nothing was written.
@@ -85,30 +199,17 @@ def import_folder(
         Forbidden: the actor may not create or update records of a type.
     """
     learn_fields(actor)
-    lookups = Lookups()
-    runs = [_prepared(spec, folder, lookups) for spec in mapping.sources]
-    present = [run for run in runs if run is not None]
-    _refuse_unauthorised(actor, present)
-    with _patient_collector():
-        return _imported(mapping, present, lookups, actor, mode, progress, report)
-
-
-def _imported(
-    mapping: Mapping,
-    present: Sequence[SourceRun],
-    lookups: Lookups,
-    actor: Actor,
-    mode: Mode,
-    progress: Progress | None,
-    report: Reporter | None,
-) -> ImportResult:
-    result = ImportResult(uuid4().hex, mapping.name, mode.value)
-    result.sources = [SourceResult(r.source.name, r.spec.record_type, dict(r.source.detected)) for r in present]
-    pairs = list(zip(present, result.sources, strict=True))
-    if mode is Mode.CHUNKS:
-        _in_chunks(pairs, result, lookups, actor, progress, report)
-    else:
-        _at_once(pairs, result, actor, mode, progress, report)
+    session = ImportSession(mapping, folder)
+    session.refuse_unauthorised(actor)
+    result = ImportResult(uuid7().hex, mapping.name, mode.value, session.results())
+    driver = Driver(session, actor, result, progress, report)
+    with patient_collector():
+        if mode is not Mode.CHUNKS:
+            driver.at_once(mode)
+            return result
+        with driver.unit() as uow:
+            driver.begin(uow)
+        driver.in_chunks()
     return result
 
 
@@ -126,17 +227,26 @@ def import_file(
     Raises:
         InvalidInput: no source, or more than one, could be meant; else as for ``import_folder``.
     """
+    chosen = mapping_for(mapping, file)
+    return import_folder(chosen, file.parent, actor=actor, mode=mode, progress=progress, report=report)
+
+
+def mapping_for(mapping: Mapping, file: Path) -> Mapping:
+    """Return a mapping with its source for one file alone.
+
+    Raises:
+        InvalidInput: no source, or more than one, could be meant.
+    """
     named = [spec for spec in mapping.sources if file.name in _names(spec)]
     files = named or [spec for spec in mapping.sources if spec.files]
     if len(files) != 1 and not named:
         known = ", ".join(name for spec in files for name in spec.files)
         raise InvalidInput({file.name: [_("the mapping has no source for it; it has: %(known)s.", known=known)]})
-    chosen = replace(mapping, sources=tuple(replace(spec, files=(file.name,)) for spec in files))
-    return import_folder(chosen, file.parent, actor=actor, mode=mode, progress=progress, report=report)
+    return replace(mapping, sources=tuple(replace(spec, files=(file.name,)) for spec in files))
 
 
 @contextmanager
-def _patient_collector() -> Iterator[None]:
+def patient_collector() -> Iterator[None]:
     """Look for reference cycles less often while chunks come and go: the usual pace takes a fifth of an import's time.
 
     Rows are freed by their reference counts; what cycles they leave is found a few chunks later.
@@ -149,135 +259,15 @@ def _patient_collector() -> Iterator[None]:
         gc.set_threshold(*usual)
 
 
+def stopped_text(chunk: Chunk | None, error: Exception) -> str:
+    """Return why a run stopped, with the rows of the chunk that failed."""
+    text = str(getattr(error, "orig", None) or error)
+    if chunk is None:
+        return text
+    run, rows = chunk
+    where = {"file": run.source.name, "first": rows[0].number, "last": rows[-1].number, "error": text}
+    return str(_("%(file)s, rows %(first)s to %(last)s: %(error)s") % where)
+
+
 def _names(spec: SourceSpec) -> set[str]:
     return {found for name in spec.files for found in (name, f"{name}.gz")}
-
-
-def _prepared(spec: SourceSpec, folder: Path, lookups: Lookups) -> SourceRun | None:
-    plan = plan_of(record_type(spec.record_type))
-    source = _opened(spec, folder)
-    if source is None:
-        return None
-    files = {c.name: _values_of(folder, c.values_from) for c in spec.columns or () if c.values_from is not None}
-    drafter = Drafter(spec, source, plan, lookups, files)
-    source.detected.update(drafter.detected)
-    return SourceRun(spec, source, drafter, plan, lookups)
-
-
-def _opened(spec: SourceSpec, folder: Path) -> Source | None:
-    if spec.rows:
-        return inline_source(_("rows of the mapping"), spec.rows)
-    paths = [folder / name for listed in spec.files for name in (listed, f"{listed}.gz")]
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None and spec.optional:
-        return None
-    if path is None:
-        names = ", ".join(spec.files)
-        raise InvalidInput({names: [_("no such file in %(folder)s.", folder=folder)]})
-    return open_source(path, format=spec.format, encoding=spec.encoding, separator=spec.separator)
-
-
-def _values_of(folder: Path, wanted: ValuesFrom) -> dict[str, str]:
-    source = _opened(SourceSpec(record_type="", files=(wanted.file,)), folder)
-    assert source is not None
-    for column in (wanted.key, wanted.value):
-        if column not in source.columns:
-            found = ", ".join(source.columns)
-            raise InvalidInput(
-                {source.name: [_("has no column %(column)r; found: %(found)s.", column=column, found=found)]}
-            )
-    if source.total > MAX_VALUES:
-        raise InvalidInput(
-            {
-                source.name: [
-                    _("%(found)s rows, values are taken from at most %(most)s.", found=source.total, most=MAX_VALUES)
-                ]
-            }
-        )
-    return {str(row.values[wanted.key]).strip(): str(row.values[wanted.value]).strip() for row in source.rows()}
-
-
-def _refuse_unauthorised(actor: Actor, runs: Sequence[SourceRun]) -> None:
-    verbs = {"upsert": ("create", "update"), "create": ("create",), "update": ("update",)}
-    for run in runs:
-        for verb in verbs[run.spec.mode]:
-            authorize(actor, run.plan.record_type.permission(verb))
-        refuse_locked(actor, run.plan.record_type.name, run.fields())
-
-
-def _chunks(run: SourceRun) -> Iterator[list[Row]]:
-    rows = run.source.rows()
-    while chunk := list(itertools.islice(rows, CHUNK)):
-        yield chunk
-
-
-def _in_chunks(
-    pairs: Sequence[tuple[SourceRun, SourceResult]],
-    result: ImportResult,
-    lookups: Lookups,
-    actor: Actor,
-    progress: Progress | None,
-    report: Reporter | None,
-) -> None:
-    for run, found in pairs:
-        for number, chunk in enumerate(_chunks(run), 1):
-            try:
-                with writing(actor, channel="import", request_id=result.run_id) as uow:
-                    outcome = run.process(uow, chunk)
-                    refresh_statistics(uow, run.plan.record_type, number)
-            except (CrmError, sa.exc.SQLAlchemyError) as error:
-                lookups.forget()
-                result.failure = _stopped(run, chunk, error)
-                return
-            _note(run, found, outcome, progress, report)
-
-
-def _at_once(
-    pairs: Sequence[tuple[SourceRun, SourceResult]],
-    result: ImportResult,
-    actor: Actor,
-    mode: Mode,
-    progress: Progress | None,
-    report: Reporter | None,
-) -> None:
-    chunk: list[Row] = []
-    run = None
-    try:
-        with writing(actor, channel="import", request_id=result.run_id) as uow:
-            for run, found in pairs:
-                for chunk in _chunks(run):
-                    _note(run, found, run.process(uow, chunk), progress, report)
-            _end(uow, result, mode)
-    except _RolledBack:
-        pass
-    except (CrmError, sa.exc.SQLAlchemyError) as error:
-        result.failure = _stopped(run, chunk, error) if run and chunk else str(error)
-
-
-def _end(uow: UnitOfWork, result: ImportResult, mode: Mode) -> None:
-    if mode is Mode.DRY_RUN:
-        uow.session.flush()
-        raise _RolledBack
-    if result.refused:
-        result.failure = _("%(count)s rows are refused, so nothing was written.", count=result.refused)
-        raise _RolledBack
-
-
-def _note(
-    run: SourceRun, found: SourceResult, outcome: Outcome, progress: Progress | None, report: Reporter | None
-) -> None:
-    for verdict, number in outcome.verdicts.items():
-        found.count(verdict, number)
-    found.errors += outcome.errors[: SHOWN_ERRORS - len(found.errors)]
-    found.left_out += len(outcome.warnings)
-    found.warnings += outcome.warnings[: SHOWN_ERRORS - len(found.warnings)]
-    for error in (*outcome.errors, *outcome.warnings) if report else ():
-        report(error)  # type: ignore[misc]
-    if progress:
-        progress(run.source.name, found.rows, run.source.total)
-
-
-def _stopped(run: SourceRun, chunk: Sequence[Row], error: Exception) -> str:
-    text = str(getattr(error, "orig", None) or error)
-    where = {"file": run.source.name, "first": chunk[0].number, "last": chunk[-1].number, "error": text}
-    return str(_("%(file)s, rows %(first)s to %(last)s: %(error)s") % where)

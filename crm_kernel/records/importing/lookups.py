@@ -38,6 +38,8 @@ class Lookups:
         self._resolvers: dict[Any, Resolver] = {}
         #: Name of the record type → public id → key.
         self.keys: dict[str, dict[UUID, int]] = {}
+        #: Name and public id of every record that was created and not yet taken by ``taken``.
+        self._created: list[tuple[str, UUID]] = []
 
     def resolver(self, target: Target, lookup: Lookup | None) -> Resolver:
         """Return the resolver of a reference; targets that are looked up alike share one.
@@ -50,8 +52,14 @@ class Lookups:
         identity = (plan.record_type.name, wanted.by, wanted.missing, repr(wanted.where), repr(wanted.create))
         if identity not in self._resolvers:
             keys = self.keys.setdefault(plan.record_type.name, {})
-            self._resolvers[identity] = Resolver(plan, wanted, keys)
+            self._resolvers[identity] = Resolver(plan, wanted, keys, self._created)
         return self._resolvers[identity]
+
+    def taken(self) -> list[tuple[str, UUID]]:
+        """Return record type and public id of the records created since the last call."""
+        found = list(self._created)
+        self._created.clear()
+        return found
 
     def forget(self) -> None:
         """Forget everything found: what a rolled-back transaction created is not there."""
@@ -59,6 +67,7 @@ class Lookups:
             resolver.forget()
         for keys in self.keys.values():
             keys.clear()
+        self._created.clear()
 
     def keys_of(self, uow: UnitOfWork, plan: TypePlan, uids: Collection[UUID]) -> dict[UUID, int]:
         """Return public id → key of visible records of a type; one query for those not yet known."""
@@ -77,8 +86,8 @@ class Lookups:
 class Resolver:
     """Finds records of one type by the text of one of their fields."""
 
-    def __init__(self, plan: TypePlan, lookup: Lookup, keys: dict[UUID, int]) -> None:
-        self.plan, self.lookup, self._keys = plan, lookup, keys
+    def __init__(self, plan: TypePlan, lookup: Lookup, keys: dict[UUID, int], created: list[tuple[str, UUID]]) -> None:
+        self.plan, self.lookup, self._keys, self._created = plan, lookup, keys, created
         self.by = lookup.by or plan.record_type.title
         field = plan.fields.get(self.by)
         if field is None or field.column is None:
@@ -99,16 +108,19 @@ class Resolver:
 
     def resolve(self, uow: UnitOfWork, texts: Iterable[str]) -> None:
         """Look the texts up that are not known yet; creates records if the lookup says so."""
+        unknown = self.recall(uow, texts)
+        if self.lookup.missing == "create":
+            self._create(uow, [text for text in unknown if self._memory[text] is None])
+
+    def recall(self, uow: UnitOfWork, texts: Iterable[str]) -> list[str]:
+        """Look the texts up that are not known yet, create nothing, and return which these were."""
         if len(self._memory) > REMEMBERED:
             self._memory.clear()
         unknown = [text for text in dict.fromkeys(texts) if text not in self._memory]
-        if not unknown:
-            return
         self._memory |= dict.fromkeys(unknown)
         for start in range(0, len(unknown), _SLICE):
             self._find(uow, unknown[start : start + _SLICE])
-        if self.lookup.missing == "create":
-            self._create(uow, [text for text in unknown if self._memory[text] is None])
+        return unknown
 
     def found(self, text: str) -> UUID | None:
         """Return the public id of what a text names, None if that may be missing.
@@ -181,3 +193,4 @@ class Resolver:
         for text, key in zip(created, keys, strict=True):
             self._memory[text] = uids[key]
             self._keys[uids[key]] = key
+        self._created += [(self.plan.record_type.name, uids[key]) for key in keys]

@@ -86,6 +86,8 @@ class SourceSpec:
     distinct: bool = False
     encoding: str | None = None
     separator: str | None = None
+    #: Of a workbook; the first if not given.
+    sheet: str | None = None
     decimal: str | None = None
     dates: str | None = None
     timezone: str = "UTC"
@@ -229,6 +231,7 @@ def _source(table: _Table) -> SourceSpec:
         distinct=table.take("distinct", bool, False),
         encoding=table.take("encoding", str, None),
         separator=table.take("separator", str, None),
+        sheet=table.take("sheet", str, None),
         decimal=table.one_of("decimal", _DECIMALS, None),
         dates=table.take("dates", str, None),
         timezone=table.take("timezone", str, "UTC"),

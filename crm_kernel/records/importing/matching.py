@@ -19,6 +19,8 @@ from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, side_key, target_
 
 if TYPE_CHECKING:
     from crm_kernel.records.importing.lookups import Lookups
+    from crm_kernel.records.importing.mapping import SourceSpec
+    from crm_kernel.records.importing.sources import Source
     from crm_kernel.unit_of_work import UnitOfWork
 
 _SLICE = 400
@@ -158,6 +160,23 @@ class _Missing(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+def match_of(spec: SourceSpec, source: Source, plan: TypePlan) -> tuple[str, ...]:
+    """Return the fields rows are matched by: the mapping's; else the id, else the type's external key, if mapped."""
+    if spec.match:
+        return spec.match
+    columns = source.columns if spec.columns is None else tuple(column.field for column in spec.columns)
+    mapped = {*columns, *spec.constants}
+    key = plan.record_type.external_key
+    return ("id",) if "id" in mapped else key if key and set(key) <= mapped else ()
+
+
+def is_whole(spec: SourceSpec, source: Source, plan: TypePlan) -> bool:
+    """Say whether rows hold whole records as ``crm export`` writes them: the fields' own names, no required one amiss."""
+    given = {name.partition(".")[0] for name in source.columns}
+    required = {name for name, field in plan.fields.items() if field.writable and field.field.required}
+    return spec.columns is None and required <= given
 
 
 def changes_of(plan: TypePlan, draft: Draft, stored: Mapping[str, Any]) -> dict[str, Any]:

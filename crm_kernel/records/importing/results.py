@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 #: Errors a result carries itself; all of them go to the reporter.
 SHOWN_ERRORS = 20
@@ -22,6 +23,8 @@ class Verdict(StrEnum):
     SKIPPED = "skipped"
     #: The row is wrong; nothing of it was written.
     REFUSED = "refused"
+    #: The row may be about a record that is there; somebody has to say, nothing of it was written.
+    REVIEW = "review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,20 @@ class RowError:
         return bool(self.found) and self.found not in self.expected
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was done to one record, as undoing it needs to know."""
+
+    verdict: Verdict
+    #: Number of the row in its file; 0 for a record that a lookup created.
+    row: int
+    record_type: str
+    uid: UUID
+    #: Attribute → value before and after an update, of what differs.
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
 #: Is called with every error and every value left out, as they are found.
 Reporter = Callable[[RowError], None]
 
@@ -74,6 +91,8 @@ class SourceResult:
     #: Number of values left out of rows that were taken, and the first of them.
     left_out: int = 0
     warnings: list[RowError] = field(default_factory=list)
+    #: Number of rows the file has.
+    total: int = 0
 
     @property
     def rows(self) -> int:
@@ -83,6 +102,35 @@ class SourceResult:
     def count(self, verdict: Verdict, rows: int = 1) -> None:
         """Add rows with a verdict."""
         self.verdicts[verdict] += rows
+
+    def add(self, verdicts: Mapping[Verdict, int], errors: Sequence[RowError], warnings: Sequence[RowError]) -> None:
+        """Add what became of a chunk; of errors and warnings the first are kept."""
+        for verdict, number in verdicts.items():
+            self.count(verdict, number)
+        self.errors += errors[: SHOWN_ERRORS - len(self.errors)]
+        self.left_out += len(warnings)
+        self.warnings += warnings[: SHOWN_ERRORS - len(self.warnings)]
+
+    def counts(self) -> dict[str, Any]:
+        """Return the numbers alone, as a run keeps them."""
+        numbers = {verdict.value: number for verdict, number in self.verdicts.items()}
+        return {
+            "file": self.file,
+            "record_type": self.record_type,
+            "total": self.total,
+            "left_out": self.left_out,
+            "detected": self.detected,
+            **numbers,
+        }
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[str, Any]) -> SourceResult:
+        """Return the result whose numbers a run has kept."""
+        verdicts = {verdict: int(counts.get(verdict.value, 0)) for verdict in Verdict}
+        return cls(
+            counts["file"], counts["record_type"], dict(counts["detected"]), verdicts,
+            left_out=counts["left_out"], total=counts["total"],
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return the source's result as JSON-ready values."""

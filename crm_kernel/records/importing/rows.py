@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 
+class Settled(str):
+    """A text that was a number or a date of its own right: nothing is to be found out about how it is written."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A value that is wrong and was left out of its row, so that the rest can be taken."""

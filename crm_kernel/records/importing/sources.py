@@ -29,10 +29,22 @@ MAX_COLUMNS = 2_000
 #: Records looked at to find out how the file is written.
 SAMPLE = 1_000
 
-__all__ = ["FORMATS", "Row", "Source", "format_of", "inline_source", "open_source"]
+#: Column of error files that says what is wrong with a row; never imported.
+ERROR_COLUMN = "import_error"
 
-FORMATS = ("csv", "jsonl", "vcard")
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".vcf": "vcard"}
+__all__ = ["ERROR_COLUMN", "FORMATS", "Row", "Source", "format_of", "inline_source", "open_source"]
+
+FORMATS = ("csv", "jsonl", "vcard", "xlsx")
+_SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".vcf": "vcard",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,8 @@ class Source:
     sample: tuple[Mapping[str, Any], ...]
     _read: Callable[[], Iterator[Row]]
     detected: dict[str, str] = field(default_factory=dict)
+    #: ``csv``, ``xlsx``, ``jsonl``, ``vcard``, or ``rows`` for those of the mapping itself.
+    kind: str = "rows"
 
     def rows(self) -> Iterator[Row]:
         """Read the file anew, row by row."""
@@ -53,18 +67,26 @@ class Source:
 
 
 def open_source(
-    path: Path, *, format: str | None = None, encoding: str | None = None, separator: str | None = None
+    path: Path,
+    *,
+    format: str | None = None,
+    encoding: str | None = None,
+    separator: str | None = None,
+    sheet: str | None = None,
 ) -> Source:
     """Read a file once from beginning to end and return it as a source.
 
     Args:
-        format: ``csv``, ``jsonl`` or ``vcard``; from the file's name if not given (``.gz`` aside).
+        format: ``csv``, ``jsonl``, ``vcard`` or ``xlsx``; from the file's name if not given (``.gz`` aside).
         encoding, separator: found out if not given.
+        sheet: of a workbook; the first if not given.
 
     Raises:
         InvalidInput: the file is missing or broken; the text names file, line, what was found and what is expected.
     """
     kind = format or format_of(path)
+    if kind == "xlsx":
+        return _open_xlsx(path, sheet)
     if encoding:
         found = detection.Found(detection.check_declared(path, encoding), "as the mapping says")
     else:
@@ -168,7 +190,35 @@ def _open_csv(text: _Text, separator: str | None) -> Source:
             sample.append({column: restored(cells[place]) for place, column in named})
     name = detection.SEPARATOR_NAMES.get(found.value, repr(found.value))
     detected = {**text.detected, "separator": f"{name} ({found.reason})"}
-    return Source(text.name, tuple(column for _place, column in named), total, tuple(sample), read, detected)
+    columns = tuple(column for _place, column in named)
+    return Source(text.name, columns, total, tuple(sample), read, detected, "csv")
+
+
+def _open_xlsx(path: Path, sheet: str | None) -> Source:
+    from crm_kernel.records.importing.sheets import row_of, sheet_names, sheet_rows
+
+    name = sheet or sheet_names(path)[0]
+    records = sheet_rows(path, name)
+    number, cells = next(records, (1, []))
+    text = _Text(path, detection.Found("", ""))
+    header = _header(text, [str(cell) for cell in cells], number)
+    if not any(header):
+        raise InvalidInput({path.name: [_("the sheet %(name)r is empty: expected a header line.", name=name)]})
+    named = [(place, column) for place, column in enumerate(header) if column]
+
+    def read() -> Iterator[Row]:
+        for number, cells in itertools.islice(sheet_rows(path, name), 1, None):
+            yield row_of(number, cells, named)
+
+    sample, total = [], 0
+    for number, cells in records:
+        if any(cell not in ("", None) for cell in cells[len(header) :]):
+            raise text.problem(number, _ragged(cells, header))
+        total += 1
+        if total <= SAMPLE:
+            sample.append(row_of(number, cells, named).values)
+    columns = tuple(column for _place, column in named)
+    return Source(path.name, columns, total, tuple(sample), read, {"sheet": name}, "xlsx")
 
 
 def _csv_records(text: _Text, separator: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
@@ -191,14 +241,16 @@ def _ragged(cells: Sequence[str], header: Sequence[str]) -> str:
     return str(text % {"found": len(cells), "expected": len(header)})
 
 
-def _header(text: _Text, cells: Sequence[str]) -> tuple[str, ...]:
+def _header(text: _Text, cells: Sequence[str], line: int = 1) -> tuple[str, ...]:
     header = tuple(" ".join(cell.removeprefix("\ufeff").split()) for cell in cells)
     if len(header) > MAX_COLUMNS:
-        raise text.problem(1, _("%(found)s columns, expected at most %(most)s.", found=len(header), most=MAX_COLUMNS))
+        raise text.problem(
+            line, _("%(found)s columns, expected at most %(most)s.", found=len(header), most=MAX_COLUMNS)
+        )
     named = [column for column in header if column]
     for place, column in enumerate(named):
         if column in named[:place]:
-            raise text.problem(1, _("the column %(column)r is there twice: rename one of them.", column=column))
+            raise text.problem(line, _("the column %(column)r is there twice: rename one of them.", column=column))
     return header
 
 
@@ -216,7 +268,7 @@ def _open_jsonl(text: _Text) -> Source:
             columns.update(dict.fromkeys(row.values))
         if total <= SAMPLE:
             sample.append(row.values)
-    return Source(text.name, tuple(columns), total, tuple(sample), read, text.detected)
+    return Source(text.name, tuple(columns), total, tuple(sample), read, text.detected, "jsonl")
 
 
 def _object(text: _Text, number: int, line: str) -> dict[str, Any]:
@@ -241,7 +293,7 @@ def _open_vcard(text: _Text) -> Source:
         raise InvalidInput({text.name: [_("holds no vCard: expected BEGIN:VCARD.")]})
     if ignored:
         text.detected["ignored"] = ", ".join(sorted(ignored))
-    return Source(text.name, COLUMNS, total, tuple(sample), lambda: settled_cards(_cards(text)), text.detected)
+    return Source(text.name, COLUMNS, total, tuple(sample), lambda: settled_cards(_cards(text)), text.detected, "vcard")
 
 
 def _cards(text: _Text) -> Iterator[str]:

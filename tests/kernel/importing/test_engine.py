@@ -14,7 +14,7 @@ from crm_kernel.customers.models import ContactPoint, Customer
 from crm_kernel.errors import Forbidden, InvalidInput, NotFound
 from crm_kernel.records.bulk import changed_records, update_many
 from crm_kernel.records.events import RecordsBulkChanged
-from crm_kernel.records.importing import Mode, Verdict, chunks, engine
+from crm_kernel.records.importing import Mode, Verdict, chunks, session
 
 GOOD = "Ref,Name,Employees,Mail,Phone\nA1,Acme,12,sales@acme.com,+33 1 42 68 53 00\nA2,Bolt,,,\n"
 
@@ -117,7 +117,7 @@ def test_a_wrong_row_is_refused_by_itself_with_column_value_and_expectation(writ
 
 
 def test_a_chunk_that_fails_leaves_the_earlier_ones_and_ends_the_run(write, run, accounts, rows_of, monkeypatch):
-    monkeypatch.setattr(engine, "CHUNK", 2)
+    monkeypatch.setattr(session, "CHUNK", 2)
     write("accounts.csv", "Ref,Name\n" + "".join(f"R{n},Name {n}\n" for n in range(6)))
     process = chunks.SourceRun.process
 
@@ -148,7 +148,7 @@ def test_an_atomic_run_with_a_refused_row_writes_nothing(write, run, accounts, r
 
 
 def test_the_same_key_twice_is_the_same_record_and_may_not_contradict_itself(write, run, accounts, monkeypatch):
-    monkeypatch.setattr(engine, "CHUNK", 2)
+    monkeypatch.setattr(session, "CHUNK", 2)
     write("accounts.csv", "Ref,Name\nA1,Acme\nA1,Acme\nA2,Bolt\nA1,Other\n")
     errors = []
 
@@ -344,7 +344,7 @@ def test_french_numbers_and_dates_are_understood(write, run, rows_of):
 
 
 def test_one_bulk_event_per_transaction_names_its_records(write, run, accounts, recorded_events, unit, monkeypatch):
-    monkeypatch.setattr(engine, "CHUNK", 2)
+    monkeypatch.setattr(session, "CHUNK", 2)
     write("accounts.csv", "Ref,Name\nA1,Acme\nA2,Bolt\nA3,Corp\n")
 
     result = run(accounts)

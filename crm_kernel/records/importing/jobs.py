@@ -1,0 +1,102 @@
+"""Background work of imports: the turns of an import, of undoing one, and the nightly end of rows that are old enough."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.actor import SYSTEM
+from crm_kernel.contributions import Job, JobKind
+from crm_kernel.errors import NotFound
+from crm_kernel.jobs.services import enqueue
+from crm_kernel.records.importing import undoing
+from crm_kernel.records.importing.continuing import take_turn
+from crm_kernel.records.importing.models import ImportRow, ImportRun
+from crm_kernel.records.importing.runs import actor_by_key
+from crm_kernel.unit_of_work import reading
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+IMPORT, UNDO, EXPIRE = "kernel.import", "kernel.undo_import", "kernel.expire_imports"
+
+#: Seconds that one import goes on before others in the queue get a turn.
+TURN = 20.0
+#: Rows deleted per chunk.
+_SLICE = 5_000
+
+Result = Callable[["UnitOfWork"], None] | None
+
+
+def import_jobs() -> list[Job]:
+    """Return the jobs of imports."""
+    outside = JobKind.OUTSIDE
+    return [
+        Job(name=IMPORT, handler=go_on, kind=outside, queue="imports"),
+        Job(name=UNDO, handler=go_on_undoing, kind=outside, queue="imports"),
+        Job(
+            name=EXPIRE, handler=expire, kind=JobKind.CHUNKED, schedule="10 4 * * *", queue="housekeeping", priority=10
+        ),
+    ]
+
+
+def start_import(uow: UnitOfWork, run: ImportRun) -> None:
+    """Have a run done in the background, from this commit on."""
+    run.job_id = enqueue(uow, IMPORT, {"run": str(run.uid)})
+
+
+def start_undo(uow: UnitOfWork, run: ImportRun) -> None:
+    """Have a run that ``begin_undo`` marked taken back in the background, by who acts now."""
+    scopes = uow.actor.token_scopes
+    who = {"user": uow.actor.user_id, "scopes": None if scopes is None else list(scopes)}
+    run.job_id = enqueue(uow, UNDO, {"run": str(run.uid), **who})
+
+
+def go_on(payload: dict[str, Any]) -> Result:
+    """Import for one turn; what is left gets another one."""
+    return _another(IMPORT, payload) if take_turn(UUID(payload["run"]), time.monotonic() + TURN) else None
+
+
+def go_on_undoing(payload: dict[str, Any]) -> Result:
+    """Take back for one turn; what is left gets another one."""
+    with reading(SYSTEM) as uow:
+        actor = actor_by_key(uow, payload["user"], payload["scopes"])
+    try:
+        more = undoing.undo(actor, UUID(payload["run"]), until=time.monotonic() + TURN)
+    except NotFound:  # not to be seen any more by who began it: nothing left to do for him
+        return None
+    return _another(UNDO, payload) if more else None
+
+
+def expire(uow: UnitOfWork, _payload: dict[str, Any]) -> dict[str, Any] | None:
+    """Delete rows and uploaded files of the next run that is older than ``import_days``; the run stays, with a count."""
+    cutoff = uow.now - dt.timedelta(days=runtime_of(current_app).config.import_days)
+    old = sa.select(ImportRun).where(ImportRun.created_at < cutoff, ImportRun.expired_at.is_(None))
+    run = uow.session.scalars(old.order_by(ImportRun.created_at).limit(1).with_for_update()).first()
+    if run is None:
+        return None
+    next_rows = sa.select(ImportRow.id).where(ImportRow.run_id == run.id).limit(_SLICE)
+    gone: Any = uow.session.execute(sa.delete(ImportRow).where(ImportRow.id.in_(next_rows)))
+    run.expired_rows = (run.expired_rows or 0) + gone.rowcount
+    if gone.rowcount < _SLICE:
+        run.expired_at = uow.now
+        if run.uploaded:
+            folder = Path(run.folder)
+            uow.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+    return {"run": str(run.uid), "progress": {"done": run.expired_rows, "text": run.name}}
+
+
+def _another(name: str, payload: dict[str, Any]) -> Result:
+    def again(uow: UnitOfWork) -> None:
+        enqueue(uow, name, payload)
+
+    return again

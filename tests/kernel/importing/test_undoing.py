@@ -1,0 +1,180 @@
+"""Undoing imports: values and parts come back, created records go, and what people did since stays and is told."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from crm_kernel.access.actor import SYSTEM, Actor, Scope
+from crm_kernel.customers.models import ContactPoint, Customer
+from crm_kernel.errors import Conflict, Forbidden
+from crm_kernel.records.importing import runs, undoing
+from crm_kernel.records.importing.models import ImportRun
+from crm_kernel.records.plan import record_type
+from crm_kernel.records.services import update_record
+from crm_kernel.unit_of_work import reading, writing
+
+FIRST = "Ref,Name,Employees,Mail,Phone\nA1,Acme,12,sales@acme.com,+33 1 42 68 53 00\nA2,Bolt,,,\n"
+SECOND = "Ref,Name,Employees,Mail,Phone\nA1,Acme SA,40,info@acme.com,\nA2,Bolt,,,\nA3,Cog,3,,\n"
+
+
+@pytest.fixture
+def undo(crm_app):
+    """Undo a run and return it as it is then, with what was kept."""
+
+    def undo_run(result, actor=SYSTEM):
+        with crm_app.app_context():
+            with writing(actor) as uow:
+                undoing.begin_undo(uow, UUID(result.run_id))
+            undoing.undo(actor, UUID(result.run_id))
+            with reading(actor) as uow:
+                run = runs.run_of(uow, UUID(result.run_id))
+                kept = [row.problems[0]["expected"] for row in undoing.kept_rows(uow, run)]
+                return dict(run.undo), run.state, kept
+
+    return undo_run
+
+
+def snapshot(unit):
+    """Return everything stored about customers but for versions and times."""
+    with unit() as uow:
+        customers = uow.session.execute(
+            sa.select(Customer.uid, Customer.display_name, Customer.external_ref, Customer.team_id).order_by(
+                Customer.id
+            )
+        ).all()
+        columns = (ContactPoint.uid, ContactPoint.value, ContactPoint.is_primary, ContactPoint.label)
+        points = uow.session.execute(sa.select(*columns).order_by(ContactPoint.id)).all()
+        return customers, points
+
+
+def test_a_run_keeps_who_did_what_with_which_file(write, run, accounts, unit):
+    write("accounts.csv", FIRST)
+
+    result = run(accounts)
+
+    with unit() as uow:
+        [kept] = uow.session.scalars(sa.select(ImportRun)).all()
+        assert (kept.uid, kept.state, kept.actor, kept.name) == (UUID(result.run_id), "done", "system", "test")
+        assert kept.files[0]["name"] == "accounts.csv"
+        assert len(kept.files[0]["sha256"]) == 64
+        assert (kept.counts[0]["created"], kept.counts[0]["total"]) == (2, 2)
+        assert kept.checkpoint == {"source": 0, "rows": 2}
+
+
+def test_a_rehearsal_keeps_no_run(write, run, accounts, unit):
+    from crm_kernel.records.importing import Mode
+
+    write("accounts.csv", FIRST)
+    run(accounts, mode=Mode.DRY_RUN)
+
+    with unit() as uow:
+        assert uow.session.scalars(sa.select(ImportRun)).all() == []
+
+
+def test_undoing_gives_changed_records_back_as_they_were_and_deletes_new_ones(write, run, accounts, unit, undo):
+    write("accounts.csv", FIRST)
+    run(accounts)
+    before = snapshot(unit)
+    write("accounts.csv", SECOND)
+    second = run(accounts)
+    assert snapshot(unit) != before
+
+    numbers, state, kept = undo(second)
+
+    assert (numbers, state, kept) == ({"deleted": 1, "restored": 1, "kept": 0}, "undone", [])
+    assert snapshot(unit) == before
+
+
+def test_undoing_a_first_import_leaves_nothing(write, run, accounts, unit, undo):
+    write("accounts.csv", FIRST)
+
+    numbers, state, _kept = undo(run(accounts))
+
+    assert (numbers["deleted"], state) == (2, "undone")
+    assert snapshot(unit) == ([], [])
+
+
+def test_a_record_changed_by_two_rows_comes_back_whole(write, run, accounts, rows_of, undo):
+    write("accounts.csv", FIRST)
+    run(accounts)
+    write("more.csv", "Ref,Name\nA1,Acme One\n")
+    write("accounts.csv", "Ref,Name\nA1,Acme Two\n")
+
+    done = run(accounts, {**accounts, "file": "more.csv"})
+    undo(done)
+
+    assert [row["display_name"] for row in rows_of("customer", "display_name")] == ["Acme", "Bolt"]
+
+
+def test_what_somebody_changed_since_stays_and_is_told(write, run, accounts, rows_of, crm_app, undo):
+    write("accounts.csv", FIRST)
+    run(accounts)
+    write("accounts.csv", SECOND)
+    second = run(accounts)
+    [first, _bolt, third] = rows_of("customer", "id", "version")
+    with crm_app.app_context(), writing(SYSTEM) as uow:
+        kind = record_type("customer")
+        update_record(uow, kind, first["id"], {"employees": 41}, version=first["version"])
+        update_record(uow, kind, third["id"], {"notes": "called"}, version=third["version"])
+
+    numbers, state, kept = undo(second)
+
+    assert (numbers, state) == ({"deleted": 0, "restored": 0, "kept": 2}, "undone")
+    assert sorted(kept) == ["Changed since, left as it is: employees", "Somebody has changed it since."]
+    found = rows_of("customer", "display_name", "employees")
+    assert found[0] == {"display_name": "Acme", "employees": 41}
+    assert found[2] == {"display_name": "Cog", "employees": 3}
+
+
+def test_a_record_that_others_point_at_stays(write, run, accounts, rows_of, crm_app, factories, undo):
+    write("accounts.csv", FIRST)
+    done = run(accounts)
+    [first, _bolt] = rows_of("customer", "id")
+    with crm_app.app_context(), writing(SYSTEM) as uow:
+        from crm_kernel.sales.services import record_sale
+
+        customer = uow.session.scalars(sa.select(Customer).where(Customer.uid == first["id"])).one()
+        record_sale(
+            uow, title="Chairs", amount=Decimal(12), currency="USD", channel="web", source_plugin="kernel", external_ref="1",
+            customer=customer,
+        )  # fmt: skip
+
+    numbers, _state, kept = undo(done)
+
+    assert numbers == {"deleted": 1, "restored": 0, "kept": 1}
+    assert kept == ["Others point at it: Sales"]
+
+
+def test_undoing_needs_the_permission_to_delete(write, run, accounts, undo, unit):
+    write("accounts.csv", FIRST)
+    done = run(accounts)
+    grants = {"customer.*": Scope.OWN, "import.*": Scope.ALL}
+    del grants["customer.*"]
+
+    with pytest.raises(Forbidden):
+        undo(done, Actor(kind="user", name="Reader", user_id=1, grants={**grants, "customer.update": Scope.ALL}))
+
+    assert len(snapshot(unit)[0]) == 2
+
+
+def test_an_import_is_undone_once(write, run, accounts, undo):
+    write("accounts.csv", FIRST)
+    done = run(accounts)
+    undo(done)
+
+    with pytest.raises(Conflict):
+        undo(done)
+
+
+def test_undoing_goes_on_in_the_next_chunk(write, run, accounts, unit, undo, monkeypatch):
+    monkeypatch.setattr(undoing, "CHUNK", 2)
+    write("accounts.csv", "Ref,Name\n" + "".join(f"R{n},Name {n}\n" for n in range(7)))
+
+    numbers, _state, _kept = undo(run(accounts))
+
+    assert numbers["deleted"] == 7
+    assert snapshot(unit) == ([], [])
