@@ -104,6 +104,8 @@ def listing() -> str:
 def detail(uid: UUID) -> str:
     """Show one entry: who, when, through what, and each value before and after."""
     uow = current_uow()
+    from crm_kernel.records.pages.fields import undo_url
+
     row = entry(uow, uid)
     label, color = action_label(row.action)
     return render_template(
@@ -113,6 +115,7 @@ def detail(uid: UUID) -> str:
         color=color,
         told=told_by(uow, [row])[0],
         facts=_facts(uow, row),
+        undo_url=undo_url(row.record_type, row.record_uid, row.request_id) if row.action == "updated" else None,
         erased=row.before is None and row.after is None and row.action in ("created", "updated", "deleted"),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,9 +14,12 @@ from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.policy import allowed, visible
 from crm_kernel.records.pages.cards import card_of
+from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, extension_facts, facts_of, title_of
 from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of, title_column
+from crm_kernel.records.reading import sees
 from crm_kernel.records.record_type import RecordType
+from crm_kernel.unit_of_work import current_uow
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -51,14 +54,19 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
     groups = [{"title": section.title, "facts": facts_of(plan, item, section.fields)} for section in sections] + [
         {"title": _("Record"), "facts": facts_of(plan, item, rest)}
     ]
+    groups = [group for group in groups if group["facts"]] + extension_facts(plan, item)
+    if may_update:
+        _make_editable(uow, plan, item, groups)
     own = record_type.detail_context(uow, record) if record_type.detail_context else {}
     return {
         **page_context(uow, record_type),
         "record": record,
         "item": item,
         "title": title_of(plan, item),
-        "groups": [group for group in groups if group["facts"]] + extension_facts(plan, item),
-        "facts": [fact for group in groups[:-1] for fact in group["facts"]],
+        "groups": groups,
+        "facts": [
+            fact for group in groups if "extension" not in group for fact in group["facts"] if fact["name"] not in rest
+        ],
         "collections": [_collection(plan, name, item) for name in _collections(plan)],
         "edit_url": url_for(f"{endpoint}_edit", uid=item["id"]) if may_update else None,
         "delete_url": url_for(f"{endpoint}_delete", uid=item["id"]) if may_delete else None,
@@ -67,6 +75,15 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
         "panels": panels(uow, record_type, record),
         **own,
     }
+
+
+def _make_editable(
+    uow: UnitOfWork, plan: TypePlan, item: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
+) -> None:
+    """Give the facts that the actor may write the addresses that edit them in place."""
+    names = editable_fields(plan, uow.actor)
+    for fact in (fact for group in groups for fact in group["facts"] if fact["name"] in names):
+        fact["edit_url"] = url_for(f"{plan.record_type.endpoint}_field", uid=item["id"], name=fact["name"])
 
 
 def panels(uow: UnitOfWork, record_type: RecordType, record: Any) -> list[dict[str, Any]]:
@@ -84,6 +101,14 @@ def form_context(record_type: RecordType, item: Mapping[str, Any] | None) -> dic
         url_for(f"{record_type.endpoint}_detail", uid=item["id"]) if item else url_for(f"{record_type.endpoint}_list")
     )
     return {"record_type": record_type, "exists": item is not None, "back_url": back}
+
+
+def after(record_type: RecordType, uid: UUID) -> str:
+    """Return where a saved form leads: to the record, or to the list when it was handed over to somebody else."""
+    uow = current_uow()
+    uow.session.flush()
+    seen = sees(uow, record_type, uid)
+    return url_for(f"{record_type.endpoint}_detail", uid=uid) if seen else url_for(f"{record_type.endpoint}_list")
 
 
 def prefilled(uow: UnitOfWork, plan: TypePlan, arguments: Mapping[str, str]) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
+import sqlalchemy as sa
 from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 
+from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.records import fields
 from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.columns import column_plan
@@ -17,6 +19,7 @@ from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison, Relative, Window
 from crm_kernel.records.filters import filterable
 from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
+from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
 from crm_kernel.records.paging import sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
@@ -42,7 +45,7 @@ def list_context(
     page, count = page_of(uow, record_type, query), count_of(uow, record_type, query)
     return {
         "columns": [_column(plan, name, query, arguments) for name in columns],
-        "rows": [_row(plan, item, columns) for item in page.items],
+        "rows": _editable(uow, plan, [_row(plan, item, columns) for item in page.items]),
         "filters": filter_fields(uow, plan, query),
         "chips": chips(uow, plan, query, arguments),
         "clear_url": address(record_type, [pair for pair in arguments if pair[0] in KEPT]),
@@ -147,6 +150,26 @@ def _row(plan: TypePlan, item: Mapping[str, Any], columns: Sequence[str]) -> dic
         "label": title_of(plan, item),
         "cells": {name: _cell(plan, name, item) for name in columns},
     }
+
+
+def _editable(uow: UnitOfWork, plan: TypePlan, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the addresses that edit their fields, where the actor may; one query if he may not all."""
+    record_type = plan.record_type
+    if not rows or "update" not in record_type.verbs or not uow.actor.may(record_type.permission("update")):
+        return rows
+    names = editable_fields(plan, uow.actor).keys() - {record_type.title}
+    mine = None if sees_all(uow.actor, record_type, "update") else _changeable(uow, record_type, rows)
+    for row in rows:
+        if mine is None or row["id"] in mine:
+            for name in names & row["cells"].keys():
+                row["cells"][name]["edit_url"] = url_for(f"{record_type.endpoint}_field", uid=row["id"], name=name)
+    return rows
+
+
+def _changeable(uow: UnitOfWork, record_type: RecordType, rows: Sequence[Mapping[str, Any]]) -> set[Any]:
+    uid = record_type.model.uid
+    shown = uid.in_([row["id"] for row in rows])
+    return set(uow.session.scalars(sa.select(uid).where(shown, visible(uow.actor, record_type, "update"))))
 
 
 def _cell(plan: TypePlan, name: str, item: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,9 @@ def facts_of(plan: TypePlan, item: Mapping[str, Any], names: Iterable[str]) -> l
     shown = (
         f for f in fields if f.readable and f.kind is not Kind.COLLECTION and not _is_currency_of_money(plan, f.name)
     )
-    facts = ({"label": field.label, "kind": cell_kind(field), **cell_of(field, item)} for field in shown)
+    facts = (
+        {"name": field.name, "label": field.label, "kind": cell_kind(field), **cell_of(field, item)} for field in shown
+    )
     return [fact for fact in facts if fact["text"] != ""]
 
 
@@ -134,7 +136,12 @@ def extension_facts(plan: TypePlan, item: Mapping[str, Any]) -> list[dict[str, A
         values = (item.get("extensions") or {}).get(extension.name) or {}
         own = plan.extension_fields[extension.name]
         facts = [
-            {"label": own[name].label, "kind": cell_kind(own[name]), **cell_of(own[name], values)}
+            {
+                "name": f"{extension.name}.{name}",
+                "label": own[name].label,
+                "kind": cell_kind(own[name]),
+                **cell_of(own[name], values),
+            }
             for name in extension.form
             if own[name].readable
         ]

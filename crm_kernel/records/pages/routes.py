@@ -19,9 +19,10 @@ from crm_kernel.records.bulk_actions.api import changeable
 from crm_kernel.records.pages import boards, details, forms, lists
 from crm_kernel.records.pages.bulk import bulk_page
 from crm_kernel.records.pages.defaults import without_blank_extensions
+from crm_kernel.records.pages.fields import field_page, undo_page
 from crm_kernel.records.pages.going import go
 from crm_kernel.records.plan import plan_of
-from crm_kernel.records.reading import read_one, record_of, sees, suggestions
+from crm_kernel.records.reading import read_one, record_of, suggestions
 from crm_kernel.records.record_type import Action, RecordType
 from crm_kernel.records.services import create_record, delete_record, find_action, run_action, update_record
 from crm_kernel.unit_of_work import attempt, current_uow
@@ -62,6 +63,8 @@ def _mount(blueprint: Blueprint, record_type: RecordType) -> None:
         add("/new", "new", new_page, record_type.permission("create"), "GET", "POST")
     if "update" in record_type.verbs:
         add("/<uuid:uid>/edit", "edit", edit_page, update, "GET", "POST")
+        add("/<uuid:uid>/field/<name>", "field", field_page, update, "GET", "POST")
+        add("/<uuid:uid>/undo/<change>", "undo", undo_page, update, "GET", "POST")
     if record_type.board is not None:
         add("/column", "column", lists.column_cards, read)
         add("/<uuid:uid>/move", "move", move, update, "PATCH")
@@ -95,7 +98,7 @@ def new_page(record_type: RecordType) -> Any:
     except (InvalidInput, Conflict) as error:
         return _form_page(record_type, details.resubmitted(uow, plan, payload), error, error.status)
     flash(_("%(type)s created.", type=record_type.label), "success")
-    return go(_after(record_type, record.uid))
+    return go(details.after(record_type, record.uid))
 
 
 def edit_page(record_type: RecordType, uid: UUID) -> Any:
@@ -113,7 +116,7 @@ def edit_page(record_type: RecordType, uid: UUID) -> Any:
         item = details.resubmitted(uow, plan, payload) | {"id": uid, "version": version}
         return _form_page(record_type, item, error, error.status)
     flash(_("%(type)s saved.", type=record_type.label), "success")
-    return go(_after(record_type, uid))
+    return go(details.after(record_type, uid))
 
 
 def delete(record_type: RecordType, uid: UUID) -> Any:
@@ -123,7 +126,7 @@ def delete(record_type: RecordType, uid: UUID) -> Any:
             delete_record(current_uow(), record_type, uid, version=request.form.get("version", type=int))
     except Conflict as error:
         flash(str(error), "error")
-        return go(_after(record_type, uid))
+        return go(details.after(record_type, uid))
     flash(_("%(type)s deleted.", type=record_type.label), "success")
     return go(url_for(f"{record_type.endpoint}_list"))
 
@@ -146,7 +149,7 @@ def action_page(record_type: RecordType, action: Action, uid: UUID) -> Any:
     if request.args.get("answer") == "json":
         return json_response({"version": record.version}, headers={"ETag": etag_of(record.version)})
     flash(_("%(action)s: done.", action=action.label), "success")
-    return go(_after(record_type, uid))
+    return go(details.after(record_type, uid))
 
 
 def move(record_type: RecordType, uid: UUID) -> Response:
@@ -208,10 +211,3 @@ def _action_form(
         "records/action.html", form=form, named_action=action, action=request.full_path.rstrip("?"), **context
     )
     return page, status
-
-
-def _after(record_type: RecordType, uid: UUID) -> str:
-    """Return where a saved form leads: to the record, or to the list when it was handed over to somebody else."""
-    current_uow().session.flush()
-    seen = sees(current_uow(), record_type, uid)
-    return url_for(f"{record_type.endpoint}_detail", uid=uid) if seen else url_for(f"{record_type.endpoint}_list")

@@ -132,6 +132,15 @@
     document.querySelectorAll("details[data-pop][open]").forEach((pop) => { if (!pop.contains(event.target)) pop.open = false; });
   });
 
+  // --- links that change something (a[data-post]): without a script they lead to a page that asks -------------------
+  document.addEventListener("click", async (event) => {
+    const link = event.target.closest("a[data-post]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const response = await request(link.href, { method: "POST", headers: { "HX-Request": "true" } }).catch(() => null);
+    if (response?.ok) location.reload(); else toast(document.body.dataset.textFailed, "error");
+  });
+
   // --- shortcuts: only with a modifier key, so that speech input and screen readers keep single letters (WCAG 2.1.4) ---
   document.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
