@@ -25,6 +25,9 @@ from crm_kernel.customers.consent import record as consents
 from crm_kernel.customers.consent import rules as contact_rules
 from crm_kernel.customers.duplicates import views as duplicate_views
 from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
+from crm_kernel.customers.privacy import record as privacy
+from crm_kernel.customers.privacy import views as privacy_pages
+from crm_kernel.customers.privacy.retention import jobs as retention_jobs
 from crm_kernel.demo import demo_data
 from crm_kernel.events import Event
 from crm_kernel.events.webhooks import events as webhook_events
@@ -65,6 +68,7 @@ class KernelPlugin(Plugin):
         return [
             *customers.record_types(),
             *consents.record_types(),
+            *privacy.record_types(),
             *touchpoints.record_types(),
             *sales.record_types(),
             *access.record_types(),
@@ -97,6 +101,7 @@ class KernelPlugin(Plugin):
             audit_pages.blueprint,
             view_pages.blueprint,
             preference_pages.blueprint,
+            privacy_pages.blueprint,
             admin.blueprint(),
             *collaboration.blueprints(),
             webhook_views.blueprint,
@@ -110,6 +115,7 @@ class KernelPlugin(Plugin):
             *job_pages.permissions(),
             *import_runs.permissions(),
             *audit_pages.permissions(),
+            *privacy.permissions(),
             *admin.permissions(),
             *collaboration.permissions(),
             *rules.permissions(),
@@ -123,7 +129,14 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:
         """Return the kernel's own cards on the pages of customers and users."""
-        return [*customers.panels(), *consents.panels(), *sales.panels(), *access_panels(), *collaboration.panels()]
+        return [
+            *customers.panels(),
+            *consents.panels(),
+            *privacy.panels(),
+            *sales.panels(),
+            *access_panels(),
+            *collaboration.panels(),
+        ]
 
     @hookimpl
     def crm_register_dashboard_tiles(self) -> Sequence[c.DashboardTile]:
@@ -149,6 +162,7 @@ class KernelPlugin(Plugin):
             *seal_jobs(),
             *check_jobs(),
             *consent_requests.jobs(),
+            *retention_jobs(),
             *collaboration.tidying_jobs(),
             *expiry_jobs(),
             *webhooks.jobs(),

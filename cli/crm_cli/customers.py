@@ -21,6 +21,7 @@ from crm_cli.common import (
     progress,
 )
 from crm_cli.consent import may_contact
+from crm_cli.privacy import erase, export_subject, hold
 
 
 @click.group("customers")
@@ -28,7 +29,8 @@ def customers() -> None:
     """Find customers that are there twice."""
 
 
-customers.add_command(may_contact)
+for command in (may_contact, export_subject, erase, hold):
+    customers.add_command(command)
 
 
 @customers.command("match")

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("crm_cli.imports:imports", "Import files; undo, resume and list imports"),
     "export": ("crm_cli.records:export", "Export records as CSV"),
     "records": ("crm_cli.catalogue:records", "Show what records can be filtered by, change many"),
+    "privacy": ("crm_cli.privacy:privacy", "Receipts of erasures, and how long customers are kept"),
     "consent": ("crm_cli.consent:consent", "Record consents, keep addresses from being used"),
     "customers": ("crm_cli.customers:customers", "Find customers that are there twice"),
     "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),

@@ -55,6 +55,15 @@ class CustomerDeleted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerErased(Event):
+    """A customer and all that was about it was erased for good: whoever keeps copies elsewhere erases them too."""
+
+    name: ClassVar[str] = "kernel.customer_erased"
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactPointStateChanged(Event):
     """Evidence changed what is known about a contact point."""
 
@@ -103,6 +112,7 @@ EVENTS = (
     CustomerCreated,
     CustomerUpdated,
     CustomerDeleted,
+    CustomerErased,
     ContactPointStateChanged,
     ConsentGiven,
     ConsentWithdrawn,

@@ -17,6 +17,7 @@ def init_records(app: Flask) -> None:
     from crm_kernel.access.explain_api import explain_api
     from crm_kernel.collaboration.contributions import collaboration_apis
     from crm_kernel.customers.consent.api import consent_api
+    from crm_kernel.customers.privacy.views import privacy_api
     from crm_kernel.events.webhooks.api import webhook_api
     from crm_kernel.records.pages import register_pages
     from crm_kernel.rules.api import rules_api
@@ -32,6 +33,7 @@ def init_records(app: Flask) -> None:
         api.register_blueprint(audit_api())
         if runtime.registry.get("record_types", "consent") is not None:  # tests build applications of a few types
             api.register_blueprint(consent_api())
+            api.register_blueprint(privacy_api())
         if runtime.registry.get("record_types", "note") is not None:
             for blueprint in collaboration_apis():
                 api.register_blueprint(blueprint)

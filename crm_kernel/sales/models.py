@@ -55,7 +55,7 @@ class Sale(RecordMixin, OwnedMixin, Model):
     __tablename__ = "sale"
 
     customer_id: Mapped[int | None] = mapped_column(
-        sa.ForeignKey("customer.id", ondelete="SET NULL"), info={"merge": "move"}
+        sa.ForeignKey("customer.id", ondelete="SET NULL"), info={"merge": "move", "retention": "accounting"}
     )
     #: What was sold, in a few words.
     title: Mapped[str] = mapped_column(sa.String(300))

@@ -7,11 +7,13 @@ The table below says how each writing command of ``crm`` is called on an instanc
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import sqlite3
 import sys
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +68,11 @@ CALLS = {
     "customers duplicates scan": [],
     "customers duplicates dismiss": [PAIR],
     "consent record": [CUSTOMER, "--channel", "email", "--purpose", "marketing", "--status", "given"],
+    "customers export-subject": [CUSTOMER, "--out", "subject.zip"],
+    "customers erase": [CUSTOMER, "--yes"],
+    "customers hold": [CUSTOMER, "--reason", "lawsuit"],
+    "privacy retention run": ["idle", "--yes"],
+    "privacy reapply": ["erased.json"],
     "consent ask": [CUSTOMER, "--purpose", "marketing", "--print-link"],
     "consent suppress": ["ada@crm.test"],
     "consent lift": [SUPPRESSION, "--note", "a mistake"],
@@ -212,7 +219,9 @@ def _fill(place: Place) -> None:
     from crm_cli.main import cli
 
     from crm_kernel._internal import lifecycle, migrations
+    from crm_kernel.app import create_app
     from crm_kernel.config import load_config
+    from crm_kernel.customers.privacy.digests import erased_digest
 
     def crm(*arguments):
         done = CliRunner().invoke(cli, list(arguments), prog_name="crm")
@@ -237,6 +246,9 @@ def _fill(place: Place) -> None:
     lifecycle.purge(config, "alpha", Path("alpha-export"))
     migrations.upgrade(config, ["alpha"])
     _store_rows(place.site / "crm.db")
+    with create_app(config, modules=[]).app_context():
+        digest = str(erased_digest(uuid.UUID(CUSTOMER)))
+    (place.site / "erased.json").write_text(json.dumps([{"digest": digest}]))
 
 
 def _store_rows(database: Path) -> None:
@@ -268,6 +280,13 @@ def _store_rows(database: Path) -> None:
         UPDATE import_run SET uid = X'{STOPPED_RUN.replace("-", "")}', state = 'stopped',
             checkpoint = '{{"source": 0, "rows": 0}}' WHERE id = (SELECT max(id) FROM import_run);
         UPDATE customer SET uid = X'{CUSTOMER.replace("-", "")}' WHERE id = (SELECT min(id) FROM customer);
+        INSERT INTO contact_point
+            (uid, customer_id, channel, value, value_normalized, is_primary, state, state_since, created_at, updated_at)
+            SELECT X'{PAIR.replace("-", "")}', min(id), 'email', 'ann@crm.test', 'ann@crm.test', 1, 'unverified', {at}, {at}, {at}
+            FROM customer;
+        INSERT INTO retention_rule (uid, name, months, created_at, updated_at)
+            VALUES (X'{SUPPRESSION.replace("-", "")}', 'idle', 1, {at}, {at});
+        UPDATE customer SET updated_at = {at} WHERE id = (SELECT min(id) FROM customer);
         INSERT INTO suppression
             (uid, channel, value_digest, reason, since, source, recorded_by, created_at, updated_at)
             VALUES (X'{SUPPRESSION.replace("-", "")}', 'any', X'{SUPPRESSION.replace("-", "")}', 'manual', {at}, 'test', 'test', {at}, {at});

@@ -19,6 +19,7 @@ READING = {
     "doctor", "demo show", "config show", "sfa report",
     "consent link", "consent list", "consent purposes", "customers may-contact",
     "import runs", "import show",
+    "privacy retention list", "privacy retention plan", "privacy erased", "privacy receipts",
     "customers match", "customers duplicates list", "identifiers check",
 }  # fmt: skip
 #: Commands that are neither read by a program as rows nor tried beforehand, and why.

@@ -28,12 +28,17 @@ def value_digest(point_channel: str, value_normalized: str) -> UUID:
     """
     kind = "phone" if point_channel in PHONE_CHANNELS else point_channel
     value = value_normalized.partition(";")[0] if kind == "phone" else value_normalized
-    return _digest(f"{kind}\x00{value}")
+    return keyed_digest(f"{kind}\x00{value}", person=_PERSON)
 
 
-def _digest(text: str) -> UUID:
+def keyed_digest(text: str, *, person: bytes) -> UUID:
+    """Return the digest of a text under the instance's ``secret_key``; ``person`` keeps uses apart, 16 bytes at most.
+
+    Raises:
+        ConfigError: the instance has no ``secret_key``.
+    """
     secret: str = current_app.config["SECRET_KEY"]
     if not secret:
         raise ConfigError("secret_key: missing. Create an instance with: crm init")
     key = hashlib.sha256(secret.encode()).digest()
-    return UUID(bytes=hashlib.blake2b(text.encode(), key=key, person=_PERSON, digest_size=16).digest())
+    return UUID(bytes=hashlib.blake2b(text.encode(), key=key, person=person, digest_size=16).digest())
