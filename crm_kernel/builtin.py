@@ -40,6 +40,7 @@ from crm_kernel.records.bulk_actions import record as bulk_runs
 from crm_kernel.records.bulk_actions.running import jobs as bulk_jobs
 from crm_kernel.records.custom_fields import record as custom_fields
 from crm_kernel.records.importing import runs as import_runs
+from crm_kernel.records.importing import views as import_views
 from crm_kernel.records.importing.jobs import import_jobs
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.saved_views import record as saved_views
@@ -106,6 +107,7 @@ class KernelPlugin(Plugin):
             *collaboration.blueprints(),
             webhook_views.blueprint,
             rule_pages.blueprint,
+            import_views.blueprint,
         ]
 
     @hookimpl
@@ -124,7 +126,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_nav(self) -> Sequence[c.NavItem]:
         """Return the kernel's entries of the navigation that no record type has."""
-        return [*duplicate_views.nav(), *job_pages.nav(), *audit_pages.nav(), *admin.nav()]
+        return [*duplicate_views.nav(), *job_pages.nav(), *audit_pages.nav(), *admin.nav(), *import_views.nav()]
 
     @hookimpl
     def crm_register_panels(self) -> Sequence[c.Panel]:

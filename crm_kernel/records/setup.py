@@ -19,6 +19,7 @@ def init_records(app: Flask) -> None:
     from crm_kernel.customers.consent.api import consent_api
     from crm_kernel.customers.privacy.views import privacy_api
     from crm_kernel.events.webhooks.api import webhook_api
+    from crm_kernel.records.importing.api import import_api
     from crm_kernel.records.pages import register_pages
     from crm_kernel.rules.api import rules_api
 
@@ -31,6 +32,7 @@ def init_records(app: Flask) -> None:
         api.register_blueprint(token_api())
         api.register_blueprint(explain_api())
         api.register_blueprint(audit_api())
+        api.register_blueprint(import_api())
         if runtime.registry.get("record_types", "consent") is not None:  # tests build applications of a few types
             api.register_blueprint(consent_api())
             api.register_blueprint(privacy_api())

@@ -42,6 +42,7 @@ PAGES = {
     "a user": "{user}",
     "a role": "{role}",
     "the audit log": "/audit",
+    "the imports": "/imports",
     "the own profile": "/profile",
     "the change of the password": "/auth/change",
 }
