@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         HealthCheck,
         HealthResult,
         ImportMapping,
+        InboundMessage,
+        InboundWebhook,
         InProgress,
         Job,
         JobKind,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     )
     from crm_kernel.events.event import Event
     from crm_kernel.jobs.services import enqueue
+    from crm_kernel.outbound import AddressRefused, Answer, OutboundPolicy, Unreachable, policy_of, send
     from crm_kernel.plugin import Plugin, hookimpl, plugin_base
     from crm_kernel.records.fields import MAX_AMOUNT, Choice, Collection, Country, Currency, Money, Reference
     from crm_kernel.records.ownership import with_team, with_teams
@@ -97,6 +100,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "HealthResult",
         "ImportMapping",
         "InProgress",
+        "InboundMessage",
+        "InboundWebhook",
         "Job",
         "JobKind",
         "NavItem",
@@ -134,6 +139,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "events.event": ("Event",),
     "jobs.services": ("enqueue",),
+    "outbound": ("AddressRefused", "Answer", "OutboundPolicy", "Unreachable", "policy_of", "send"),
     "plugin": ("Plugin", "hookimpl", "plugin_base"),
     "records.fields": ("MAX_AMOUNT", "Choice", "Collection", "Country", "Currency", "Money", "Reference"),
     "records.ownership": ("with_team", "with_teams"),
@@ -201,6 +207,8 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "HealthResult",
     "Health",
     "ImportMapping",
+    "InboundWebhook",
+    "InboundMessage",
     "DemoData",
     "InProgress",
     "ContactRule",
@@ -213,6 +221,11 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "attempt",
     "Event",
     "enqueue",
+    # requests to addresses that somebody else names
+    "send",
+    "policy_of",
+    "OutboundPolicy",
+    "Answer",
     # what all modules share: customers, touch points, sales
     "Customer",
     "create_customer",
@@ -275,6 +288,8 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "StaleVersion",
     "PreconditionRequired",
     "InvalidInput",
+    "AddressRefused",
+    "Unreachable",
 ]
 
 

@@ -30,6 +30,8 @@ from crm_kernel.customers.privacy import views as privacy_pages
 from crm_kernel.customers.privacy.retention import jobs as retention_jobs
 from crm_kernel.demo import demo_data
 from crm_kernel.events import Event
+from crm_kernel.events.inbound import record as inbound
+from crm_kernel.events.inbound import views as inbound_views
 from crm_kernel.events.webhooks import events as webhook_events
 from crm_kernel.events.webhooks import record as webhooks
 from crm_kernel.events.webhooks import views as webhook_views
@@ -79,6 +81,7 @@ class KernelPlugin(Plugin):
             *webhooks.record_types(),
             *bulk_runs.bulk_record_types(),
             *rules.record_types(),
+            *inbound.record_types(),
         ]
 
     @hookimpl
@@ -108,6 +111,7 @@ class KernelPlugin(Plugin):
             webhook_views.blueprint,
             rule_pages.blueprint,
             import_views.blueprint,
+            inbound_views.blueprint,
         ]
 
     @hookimpl
@@ -171,12 +175,18 @@ class KernelPlugin(Plugin):
             *bulk_jobs(),
             *rule_jobs.rule_jobs(),
             *import_jobs(),
+            *inbound.jobs(),
         ]
 
     @hookimpl
     def crm_register_notification_kinds(self) -> Sequence[c.NotificationKind]:
         """Return what the kernel itself tells users."""
         return collaboration.notification_kinds()
+
+    @hookimpl
+    def crm_register_inbound_webhooks(self) -> Sequence[c.InboundWebhook]:
+        """Return the kernel's own kind of messages: customers and contacts with them."""
+        return inbound.kinds()
 
     @hookimpl
     def crm_register_demo_data(self) -> Sequence[c.DemoData]:

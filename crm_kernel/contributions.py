@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
+    from uuid import UUID
 
     import sqlalchemy as sa
     from marshmallow import Schema
@@ -245,6 +246,33 @@ class NotificationKind:
     assignment_of: str | None = None
     order: int = 50
     requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """A message of another system as it was received: checked, stored, and not looked into."""
+
+    #: Our own id of it.
+    uid: UUID
+    #: The sender's, by which a repetition is known; ``own:…`` where it gave none.
+    message_id: str
+    content_type: str
+    #: The bytes that were signed.
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundWebhook:
+    """A kind of messages that sources may take (``POST /api/hooks/<token>``).
+
+    ``handler(uow, message)`` runs in a job, in one unit of work with the message's end, as the user of the source, whose
+    rights hold; it returns a line that says what it did. ``InvalidInput``, ``NotFound``, ``Conflict`` and ``Forbidden``
+    make a failed message with that reason, and take back what was written; any other exception is tried again.
+    """
+
+    name: str
+    label: str
+    handler: Callable[[UnitOfWork, InboundMessage], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,6 +143,18 @@ def crm_register_rule_actions() -> Sequence[c.RuleAction]:  # type: ignore[empty
 
 
 @hookspec
+def crm_register_inbound_webhooks() -> Sequence[c.InboundWebhook]:  # type: ignore[empty-body]
+    """Return kinds of messages that other systems may send, each named ``<plugin>.<kind>``.
+
+    Example::
+
+        @hookimpl
+        def crm_register_inbound_webhooks(self):
+            return [InboundWebhook(name="shop.order", label="Orders of the shop", handler=orders.take)]
+    """
+
+
+@hookspec
 def crm_authorize(actor: Actor, permission: str, subject: Any) -> bool | None:
     """Say whether the actor may use the permission on the subject (None: on the type as a whole).
 

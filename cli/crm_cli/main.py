@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "customers": ("crm_cli.customers:customers", "Find customers that are there twice"),
     "identifiers": ("crm_cli.identifiers:identifiers", "Check phone, account and company numbers"),
     "events": ("crm_cli.events:events", "List events, retry deliveries"),
+    "webhooks": ("crm_cli.webhooks:webhooks", "Tell other systems of events"),
     "jobs": ("crm_cli.jobs:jobs", "List background jobs, retry dead ones"),
     "rules": ("crm_cli.rules:rules", "See automation rules, replay past events"),
     "access": ("crm_cli.access:access", "Explain what users may do and see"),

@@ -53,6 +53,7 @@ KINDS: Mapping[str, Kind] = {
     "rule_actions": Kind("crm_register_rule_actions", c.RuleAction),
     "contact_rules": Kind("crm_register_contact_rules", c.ContactRule),
     "notification_kinds": Kind("crm_register_notification_kinds", c.NotificationKind),
+    "inbound_webhooks": Kind("crm_register_inbound_webhooks", c.InboundWebhook),
     "demo_data": Kind("crm_register_demo_data", c.DemoData),
 }
 

@@ -18,9 +18,11 @@ def init_records(app: Flask) -> None:
     from crm_kernel.collaboration.contributions import collaboration_apis
     from crm_kernel.customers.consent.api import consent_api
     from crm_kernel.customers.privacy.views import privacy_api
+    from crm_kernel.events.inbound.api import source_api
+    from crm_kernel.events.inbound.receiving import inbound_api
     from crm_kernel.events.webhooks.api import webhook_api
     from crm_kernel.records.importing.api import import_api
-    from crm_kernel.records.pages import register_pages
+    from crm_kernel.records.pages.routes import register_pages
     from crm_kernel.rules.api import rules_api
 
     runtime = runtime_of(app)
@@ -41,6 +43,8 @@ def init_records(app: Flask) -> None:
                 api.register_blueprint(blueprint)
         if runtime.registry.get("record_types", "webhook") is not None:
             api.register_blueprint(webhook_api())
+            api.register_blueprint(inbound_api())
+            api.register_blueprint(source_api())
         if runtime.registry.get("record_types", "rule") is not None:
             api.register_blueprint(rules_api())
         register_pages(app)

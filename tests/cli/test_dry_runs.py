@@ -32,6 +32,8 @@ RESTING = "01990000-0000-7000-8000-00000000000b"
 BULK_RUN = "01990000-0000-7000-8000-00000000000e"
 DONE_RUN = "01990000-0000-7000-8000-00000000000e"
 STOPPED_RUN = "01990000-0000-7000-8000-00000000000f"
+WEBHOOK = "01990000-0000-7000-8000-00000000000e"
+SILENT = "01990000-0000-7000-8000-00000000000f"
 READY_JOB = 7
 RULE_ACTIONS = '[{"action": "kernel.add_note", "params": {"summary": "Hello"}}]'
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
@@ -81,6 +83,12 @@ CALLS = {
     "events replay": [EVENT, "--subscriber", "alpha.greet"],
     "rules enable": ["Resting"],
     "rules disable": ["Running"],
+    "webhooks add": ["https://example.com/hook", "--user", "ann@example.com"],
+    "webhooks enable": [SILENT],
+    "webhooks disable": [WEBHOOK],
+    "webhooks test": [WEBHOOK],
+    "webhooks secret": [WEBHOOK, "--replace"],
+    "webhooks replay": [WEBHOOK, "--since", "2026-01-01"],
     "jobs retry": ["--all"],
     "jobs cancel": [str(READY_JOB)],
     "jobs queue": ["mail", "--per-minute", "60"],
@@ -242,6 +250,8 @@ def _fill(place: Place) -> None:
     crm("fields", "add", "customer", "tier", "--kind", "text")
     crm("fields", "add", "customer", "old", "--kind", "text")
     crm("fields", "archive", "customer", "old")
+    for name in ("Loud", "Silent"):
+        crm("webhooks", "add", "https://example.com/hook", "--user", "ann@example.com", "--name", name)
     migrations.upgrade(config, ["alpha", "gamma"])
     lifecycle.purge(config, "alpha", Path("alpha-export"))
     migrations.upgrade(config, ["alpha"])
@@ -287,6 +297,8 @@ def _store_rows(database: Path) -> None:
         INSERT INTO retention_rule (uid, name, months, created_at, updated_at)
             VALUES (X'{SUPPRESSION.replace("-", "")}', 'idle', 1, {at}, {at});
         UPDATE customer SET updated_at = {at} WHERE id = (SELECT min(id) FROM customer);
+        UPDATE webhook_endpoint SET uid = X'{WEBHOOK.replace("-", "")}' WHERE name = 'Loud';
+        UPDATE webhook_endpoint SET uid = X'{SILENT.replace("-", "")}', enabled = 0 WHERE name = 'Silent';
         INSERT INTO suppression
             (uid, channel, value_digest, reason, since, source, recorded_by, created_at, updated_at)
             VALUES (X'{SUPPRESSION.replace("-", "")}', 'any', X'{SUPPRESSION.replace("-", "")}', 'manual', {at}, 'test', 'test', {at}, {at});

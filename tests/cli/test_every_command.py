@@ -20,6 +20,7 @@ READING = {
     "consent link", "consent list", "consent purposes", "customers may-contact",
     "import runs", "import show",
     "privacy retention list", "privacy retention plan", "privacy erased", "privacy receipts",
+    "webhooks list", "webhooks deliveries",
     "customers match", "customers duplicates list", "identifiers check",
 }  # fmt: skip
 #: Commands that are neither read by a program as rows nor tried beforehand, and why.

@@ -1,5 +1,4 @@
-"""The pages every record type gets: list, board, detail, form, action dialog, deletion, type-ahead, export."""
+"""The pages every record type gets: list, board, detail, form, action dialog, deletion, type-ahead, export.
 
-from crm_kernel.records.pages.routes import register_pages
-
-__all__ = ["register_pages"]
+``routes`` mounts them. It is not imported here: the API uses parts of the pages, and the pages parts of the API.
+"""
