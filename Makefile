@@ -6,6 +6,7 @@
 #   make install  only the environment in .venv                make clean   remove what make made
 #   make translations  new texts into the catalogues           (then fill in what is empty)
 #   make test-kernel   the kernel's tests where no plugin is installed
+#   make fuzz N=1000   so many scenarios of requests that follow from each other, other ones each time
 #   make real DATA=../shared/data/crm_sales                    import real sales data, print the report
 #
 # PY=python3.12 chooses another Python, JOBS=4 the number of test processes, PORT=9000 the port of the demo.
@@ -21,6 +22,7 @@ JOBS ?= 2
 PORT ?= 8000
 DATA ?= ../shared/data/crm_sales
 TESTS ?=
+N ?= 200
 
 BIN := .venv/bin
 CRM := $(abspath $(BIN)/crm)
@@ -34,7 +36,7 @@ CATALOGUES := $(wildcard $(addsuffix /translations,crm_kernel plugins/*/crm_* pl
 COMPILED := $(patsubst %.po,%.mo,$(wildcard $(addsuffix /*/LC_MESSAGES/messages.po,$(CATALOGUES))))
 KERNEL_STAMP := .venv-kernel/.installed
 
-.PHONY: help install demo test test-kernel check bench docs lock real clean
+.PHONY: help install demo test test-kernel check bench docs lock fuzz real clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -109,6 +111,10 @@ lock: | $(filter .tools/bin/uv,$(UV))
 		echo "make lock: the lines above hold an address; the lock files are unchanged" >&2; exit 1; fi
 	@mv requirements.lock.new requirements.lock
 	@mv requirements-runtime.lock.new requirements-runtime.lock
+
+# The suite runs a few scenarios, the same every time: this looks for what they miss.
+fuzz: install
+	@CRM_TEST_FUZZ='$(N)' $(BIN)/python -m pytest -q -n0 -m slow tests/services/test_stateful_api.py tests/services/test_fuzzed_api.py
 
 real: install
 	@test -d '$(DATA)' || { echo "make real: no folder $(DATA). Say where it is: make real DATA=/path/to/crm_sales" >&2; exit 1; }

@@ -19,6 +19,7 @@ PUBLIC = {
     "security.logout": "logging out twice is no error",
     "security.forgot_password": "whoever forgot it cannot log in",
     "security.reset_password": "the link in the mail is the proof",
+    "api_hook.receive": "the address says which source it is, the signature who sends",
     "web.choose_language": "the log-in page speaks the reader's language",
     "web.live": "load balancers hold no password",
     "web.ready": "load balancers hold no password",
