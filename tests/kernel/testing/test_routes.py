@@ -15,6 +15,12 @@ pytestmark = pytest.mark.crm_databases("sqlite")
 
 #: Endpoints that answer strangers, and why.
 PUBLIC = {
+    "preferences.choose": "a customer has no account: the sealed link in his mail is the proof",
+    "preferences.choose_now": "a customer has no account: the sealed link in his mail is the proof",
+    "preferences.confirm": "a customer has no account: the sealed link in his mail is the proof",
+    "preferences.confirm_now": "a customer has no account: the sealed link in his mail is the proof",
+    "preferences.leave": "a customer has no account: the sealed link in his mail is the proof",
+    "preferences.leave_now": "a customer has no account: the sealed link in his mail is the proof",
     "security.login": "nobody has logged in before",
     "security.logout": "logging out twice is no error",
     "security.forgot_password": "whoever forgot it cannot log in",
