@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint
 
 from crm_kernel import contributions as c
+from crm_kernel.access import explain_pages
 from crm_kernel.access import record as access
 from crm_kernel.access.actor import Actor
 from crm_kernel.access.audit_chain.sealing import seal_jobs
@@ -103,6 +104,7 @@ class KernelPlugin(Plugin):
             duplicate_views.blueprint,
             job_pages.blueprint,
             audit_pages.blueprint,
+            explain_pages.blueprint,
             view_pages.blueprint,
             preference_pages.blueprint,
             privacy_pages.blueprint,

@@ -26,21 +26,28 @@ def access() -> None:
 @click.argument("permission")
 @click.argument("record", required=False, type=click.UUID)
 @click.option("--token", metavar="PREFIX", help="One of the user's API tokens: what may it?")
+@click.option("--field", metavar="NAME", help="A field of the permission's type: may it be seen, or written?")
 @json_option
 @instance_options
 def explain(
-    instance: Instance, user: str, permission: str, record: UUID | None, token: str | None, as_json: bool
+    instance: Instance,
+    user: str,
+    permission: str,
+    record: UUID | None,
+    token: str | None,
+    field: str | None,
+    as_json: bool,
 ) -> None:
     """Say why the USER (an address) has a PERMISSION or lacks it, on the RECORD (an id) of the permission's type if given.
 
     Listed is every rule that has a say: the account, the token's limits, the grants of the roles, the reach over the
-    record's owner and team, each rule of visibility, and each module's verdict.
+    record's owner and team, each rule of visibility, each module's verdict, and what the roles say of fields.
     """
     from crm_kernel.access.explain import explain as explained
     from crm_kernel.access.services import user_by_email
 
     with instance.reading() as uow:
-        found = explained(uow, user_by_email(uow, user), permission, record, token=token)
+        found = explained(uow, user_by_email(uow, user), permission, record, token=token, field=field)
     if as_json:
         echo_json(asdict(found))
     else:

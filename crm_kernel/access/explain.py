@@ -16,6 +16,7 @@ from flask_babel import gettext as _
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import Actor, Scope, matches
+from crm_kernel.access.explain_fields import Step, check_field, field_steps
 from crm_kernel.access.grants import read_reach
 from crm_kernel.access.models import ApiToken, AppUser, Role, RolePermission, Team, UserRole
 from crm_kernel.access.policy import allowed, verdicts, visibility_rules, visible
@@ -24,19 +25,6 @@ from crm_kernel.errors import CrmError, InvalidInput, NotFound
 if TYPE_CHECKING:
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rule and its answer."""
-
-    #: ``user``, ``token``, ``permission``, ``grant``, ``reach``, ``visibility`` or ``verdict``.
-    rule: str
-    #: Whose it is: a role, a plugin, a record type, a token's prefix.
-    source: str
-    #: True lets through, False refuses, None has no say.
-    answer: bool | None
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +39,31 @@ class Explanation:
 
 
 def explain(
-    uow: UnitOfWork, user: AppUser, permission: str, record: UUID | None = None, *, token: str | None = None
+    uow: UnitOfWork,
+    user: AppUser,
+    permission: str,
+    record: UUID | None = None,
+    *,
+    token: str | None = None,
+    field: str | None = None,
 ) -> Explanation:
-    """Explain whether a user may use a permission, on one record if given. About eight queries.
+    """Explain whether a user may use a permission, on one record or field if given. About nine queries.
 
     Args:
         record: a record of the permission's type, which whoever asks (``uow.actor``) must see himself.
         token: the prefix of one of the user's API tokens, to explain what the token may.
+        field: a field of the permission's type, an extension's as ``bank.risk``: may the user see it (``read``,
+            ``export``), or write it (any other verb)?
 
     Raises:
-        InvalidInput: a record is given and the permission is not one of a record type.
+        InvalidInput: a record or a field is given and the permission is not one of a record type; or it has no such field.
         NotFound: there is no such record or token, or the one who asks does not see the record.
     """
     found_token = None if token is None else _token(uow, user, token)
     actor = _actor(uow, user, found_token)
     record_type = runtime_of(current_app).registry.get("record_types", permission.rpartition(".")[0])
+    if field is not None:
+        check_field(record_type, permission, field)
     subject = None if record is None else _subject(uow, record_type, permission, record)
     steps = [_user_step(user), *_token_steps(uow, found_token, permission)]
     steps += [*_known(permission), *_grant_steps(uow, user, actor, permission)]
@@ -74,7 +72,9 @@ def explain(
         seen = _sees(uow, actor, record_type, subject)
         steps += [_reach_step(uow, actor, permission, subject), *_visibility_steps(uow, actor, record_type, subject)]
     steps += _verdict_steps(actor, permission, subject)
-    holds = all(step.answer is not False for step in steps if step.rule in ("user", "token"))
+    if record_type is not None:
+        steps += field_steps(uow, user, actor, record_type, permission, field)
+    holds = all(step.answer is not False for step in steps if step.rule in ("user", "token", "field"))
     verdict = holds and seen and allowed(actor, permission, subject)
     return Explanation(user.email, permission, record, verdict, steps)
 
@@ -89,6 +89,7 @@ def _actor(uow: UnitOfWork, user: AppUser, token: ApiToken | None) -> Actor:
         token_id=None if token is None else token.id,
         team_ids=reach.team_ids,
         grants=reach.grants,
+        field_rules=reach.field_rules,
         token_scopes=None if token is None or token.scopes is None else tuple(token.scopes),
         language=user.language,
         timezone=user.timezone,

@@ -33,6 +33,7 @@ class QuestionSchema(Schema):
     permission = fields.String(required=True, validate=validate.Length(min=1, max=120))
     user = fields.UUID(load_default=None)
     record = fields.UUID(load_default=None)
+    field = fields.String(load_default=None, validate=validate.Length(min=1, max=120))
 
 
 class StepSchema(Schema):
@@ -67,9 +68,10 @@ def _view(blueprint: Blueprint) -> type[MethodView]:
         def get(self) -> Response:
             uow = current_uow()
             question = load_with(QuestionSchema, request.args.to_dict())
-            user = _asked_about(uow, question["user"])
-            token = _own_token(uow) if question["user"] is None else None
-            found = explain(uow, user, question["permission"], question["record"], token=token)
+            user = asked_about(uow, question["user"])
+            token = own_token_prefix(uow) if question["user"] is None else None
+            asked = {"token": token, "field": question["field"]}
+            found = explain(uow, user, question["permission"], question["record"], **asked)
             return json_response(asdict(found))
 
     operation = {
@@ -77,6 +79,7 @@ def _view(blueprint: Blueprint) -> type[MethodView]:
         "parameters": [
             _argument("permission", "As in roles: customer.update.", required=True),
             _argument("user", f"Another user's id; needs the permission {ABOUT_OTHERS}.", format="uuid"),
+            _argument("field", "A field of the permission's type: may it be seen, or written?"),
             _argument("record", "The id of a record of the permission's type, which you see.", format="uuid"),
         ],
         "responses": reading_answers(ExplanationSchema, 404, 422),
@@ -90,7 +93,7 @@ def _argument(name: str, description: str, *, required: bool = False, **schema: 
     return {**described, "schema": {"type": "string", **schema}}
 
 
-def _asked_about(uow: UnitOfWork, wanted: UUID | None) -> AppUser:
+def asked_about(uow: UnitOfWork, wanted: UUID | None) -> AppUser:
     """Return the user the question is about.
 
     Raises:
@@ -105,6 +108,7 @@ def _asked_about(uow: UnitOfWork, wanted: UUID | None) -> AppUser:
     return found
 
 
-def _own_token(uow: UnitOfWork) -> str | None:
+def own_token_prefix(uow: UnitOfWork) -> str | None:
+    """Return the prefix of the token that the actor came with, or None."""
     token = None if uow.actor.token_id is None else uow.session.get(ApiToken, uow.actor.token_id)
     return None if token is None else token.prefix

@@ -30,5 +30,11 @@ def panels() -> list[Panel]:
 
 
 def _load(uow: UnitOfWork, user: AppUser) -> Mapping[str, Any]:
+    from crm_kernel.access.explain_pages import explain_url
+
     locked = user.locked_until is not None and user.locked_until > uow.now
-    return {"last_login_at": user.last_login_at, "locked_until": user.locked_until if locked else None}
+    return {
+        "last_login_at": user.last_login_at,
+        "locked_until": user.locked_until if locked else None,
+        "explain_url": explain_url(uow.actor, user=user.uid),
+    }

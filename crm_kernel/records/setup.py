@@ -38,7 +38,7 @@ def init_records(app: Flask) -> None:
         if runtime.registry.get("record_types", "consent") is not None:  # tests build applications of a few types
             api.register_blueprint(consent_api())
             api.register_blueprint(privacy_api())
-        if runtime.registry.get("record_types", "note") is not None:
+        if runtime.registry.get("record_types", "attachment") is not None:
             for blueprint in collaboration_apis():
                 api.register_blueprint(blueprint)
         if runtime.registry.get("record_types", "webhook") is not None:

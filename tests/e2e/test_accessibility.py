@@ -43,6 +43,9 @@ PAGES = {
     "a role": "{role}",
     "the audit log": "/audit",
     "the imports": "/imports",
+    "an explanation": "/access/explain?permission=customer.read",
+    "the automation rules": "/rules",
+    "a rule's form": "/rules/new",
     "the own profile": "/profile",
     "the change of the password": "/auth/change",
 }

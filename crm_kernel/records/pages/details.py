@@ -44,6 +44,7 @@ def page_context(uow: UnitOfWork, record_type: RecordType) -> dict[str, Any]:
 def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the template's context: facts by section, extensions, collections, actions, rendered panels."""
     from crm_kernel.access.audit_reading.pages import history_url
+    from crm_kernel.access.explain_pages import explain_url
 
     plan, endpoint = plan_of(record_type), record_type.endpoint
     may_update = "update" in record_type.verbs and allowed(uow.actor, record_type.permission("update"), record)
@@ -71,6 +72,7 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
         "edit_url": url_for(f"{endpoint}_edit", uid=item["id"]) if may_update else None,
         "delete_url": url_for(f"{endpoint}_delete", uid=item["id"]) if may_delete else None,
         "actions": _actions(uow, record_type, record),
+        "explain_url": explain_url(uow.actor, permission=record_type.permission("read"), record=item["id"]),
         "history_url": history_url(uow.actor, record_type.name, item["id"]),
         "panels": panels(uow, record_type, record),
         **own,

@@ -1,0 +1,101 @@
+"""The page that says why somebody may or may not do something: the policy's rules with their answers, one by one."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flask import Blueprint, current_app, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.explain import explain
+from crm_kernel.access.explain_api import ABOUT_OTHERS, QuestionSchema, asked_about
+from crm_kernel.access.own import refuse_tokens
+from crm_kernel.errors import InvalidInput, NotFound
+from crm_kernel.records.payloads import load_with
+from crm_kernel.unit_of_work import current_uow
+from crm_kernel.web.edge import permission
+
+if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
+
+blueprint = Blueprint("explain", __name__)
+
+#: Answer → word and color.
+_ANSWERS = {True: (_l("Yes"), "green"), False: (_l("No"), "red"), None: (_l("No say"), "gray")}
+_RULES = {
+    "user": _l("Account"),
+    "token": _l("API token"),
+    "permission": _l("Permission"),
+    "grant": _l("Role"),
+    "reach": _l("Reach"),
+    "visibility": _l("Visibility"),
+    "verdict": _l("Module"),
+    "fields": _l("Fields"),
+    "field": _l("Field"),
+}
+
+
+def explain_url(actor: Actor, **about: Any) -> str | None:
+    """Return the address of the page with a question, for those who may ask about others; else None."""
+    if not actor.may(ABOUT_OTHERS) or "explain.page" not in current_app.view_functions:
+        return None
+    return url_for("explain.page", **about)
+
+
+@blueprint.get("/access/explain")
+@permission("authenticated")
+def page() -> Any:
+    """Ask and answer: who, which permission, on which record, which field; about oneself without being an administrator."""
+    uow = current_uow()
+    refuse_tokens(uow.actor)
+    asked = {name: value.strip() for name, value in request.args.items() if value.strip()}
+    context: dict[str, Any] = {
+        "asked": asked,
+        "may_ask_about_others": uow.actor.may(ABOUT_OTHERS),
+        "permissions": sorted(runtime_of(current_app).registry.permissions()),
+        "found": None,
+        "refused": None,
+    }
+    status = 200
+    if "permission" in asked:
+        try:
+            context |= _answered(asked)
+        except (InvalidInput, NotFound) as error:
+            errors = error.errors if isinstance(error, InvalidInput) else {}
+            context["refused"] = "; ".join(f"{name}: {' '.join(said)}" for name, said in errors.items()) or str(error)
+            status = error.status
+    if "user" in asked:
+        context["user_title"] = _name(asked["user"])
+    return render_template("access/explain.html", **context), status
+
+
+def _answered(asked: dict[str, str]) -> dict[str, Any]:
+    uow = current_uow()
+    question = load_with(QuestionSchema, asked)
+    user = asked_about(uow, question["user"])
+    found = explain(uow, user, question["permission"], question["record"], field=question["field"])
+    parts = ["crm access explain", shlex.quote(user.email), found.permission, str(found.record or "")]
+    parts += ["--field", shlex.quote(question["field"])] if question["field"] else []
+    rows = [
+        {
+            "cells": {
+                "rule": {"text": str(_RULES.get(step.rule, step.rule))},
+                "source": {"text": step.source},
+                "answer": {"text": str(_ANSWERS[step.answer][0]), "color": _ANSWERS[step.answer][1]},
+                "why": {"text": step.text},
+            }
+        }
+        for step in found.steps
+    ]
+    return {"found": found, "rows": rows, "who": user.name, "command": " ".join(part for part in parts if part)}
+
+
+def _name(text: str) -> str:
+    try:
+        return str(asked_about(current_uow(), UUID(text)).name)
+    except (ValueError, NotFound):
+        return str(_("nobody"))
