@@ -171,7 +171,7 @@ class KernelPlugin(Plugin):
             *check_jobs(),
             *consent_requests.jobs(),
             *retention_jobs(),
-            *collaboration.tidying_jobs(),
+            *collaboration.jobs(),
             *expiry_jobs(),
             *webhooks.jobs(),
             *bulk_jobs(),

@@ -15,6 +15,7 @@ from crm_kernel.collaboration.attachments import views as attachment_views
 from crm_kernel.collaboration.jobs import tidying_jobs
 from crm_kernel.collaboration.notifications import views as notification_views
 from crm_kernel.collaboration.notifications.api import notification_api
+from crm_kernel.collaboration.notifications.digests import digest_jobs
 from crm_kernel.collaboration.notifications.kinds import notification_kinds
 from crm_kernel.collaboration.tags import record as tags
 from crm_kernel.collaboration.tags import views as tag_views
@@ -23,11 +24,11 @@ from crm_kernel.records.record_type import RecordType
 __all__ = [
     "blueprints",
     "collaboration_apis",
+    "jobs",
     "notification_kinds",
     "panels",
     "permissions",
     "record_types",
-    "tidying_jobs",
 ]
 
 
@@ -54,6 +55,11 @@ def permissions() -> list[c.Permission]:
 def collaboration_apis() -> list[ApiBlueprint]:
     """Return what the API has beside the record types' resources."""
     return [note_api(), notification_api(), attachment_views.attachment_api(), tag_views.tagging_api()]
+
+
+def jobs() -> list[c.Job]:
+    """Return the jobs of the night, and those that mail digests."""
+    return [*tidying_jobs(), *digest_jobs()]
 
 
 def panels() -> list[c.Panel]:

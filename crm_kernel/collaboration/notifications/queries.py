@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import url_for
+from flask import current_app, has_request_context, url_for
 
 from crm_kernel.collaboration.notifications.kinds import known_kinds, text_of
 from crm_kernel.collaboration.notifications.models import Notification, NotificationSetting
@@ -130,4 +130,8 @@ def address_of(row: Notification) -> str | None:
     if found is None:
         return None
     kind = known_kinds().get(row.kind)
-    return url_for(f"{found.endpoint}_detail", uid=row.subject_uid, _anchor=kind.anchor if kind else None)
+    anchor = f"#{kind.anchor}" if kind and kind.anchor else ""
+    endpoint, values = f"{found.endpoint}_detail", {"uid": row.subject_uid}
+    if has_request_context():
+        return url_for(endpoint, **values) + anchor
+    return str(current_app.url_map.bind("localhost").build(endpoint, values)) + anchor  # for a mail
