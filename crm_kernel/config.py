@@ -88,6 +88,9 @@ class Config:
     rule_days: int = 90
     #: Days after which deliveries that wait for a disabled module are cancelled.
     parked_days: int = 180
+    #: Address of the stream of ``crm live`` as browsers reach it: ``/live`` behind one proxy, else ``https://…``. Empty: pages
+    #: ask every half minute only.
+    live_url: str = ""
     #: Folder of attached files, from the folder of ``crm.toml``; all machines of an instance share it.
     files_dir: str = "files"
     #: Megabytes of the largest file that can be attached.

@@ -26,6 +26,7 @@ _UMASK = 0o077
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("crm_cli.init:init", "Create an instance: settings, database, first admin"),
     "serve": ("crm_cli.serve:serve", "Serve pages and API, with the background worker"),
+    "live": ("crm_cli.live:live", "Tell open pages of news at once"),
     "worker": ("crm_cli.worker:worker", "Run background work without serving pages"),
     "modules": ("crm_cli.modules:modules", "List, enable, disable, upgrade, remove modules"),
     "db": ("crm_cli.db:db", "Upgrade and check the database"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from flask import Blueprint, Flask, Response, current_app, g, has_request_context, request, session, url_for
@@ -28,7 +30,6 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'"
 )
 _HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -68,7 +69,7 @@ def init_web(app: Flask) -> None:
     app.register_blueprint(Blueprint("kernel", __name__, static_folder="static", static_url_path="/static/kernel"))
     app.register_blueprint(blueprint)
     app.context_processor(shell_context)
-    app.after_request(_add_headers)
+    app.after_request(partial(_add_headers, _policy(runtime_of(app).config.live_url)))
     init_conditional(app)
 
 
@@ -154,7 +155,16 @@ def plugin_folder(plugin: object) -> Path:
     return Path(str(sys.modules[package].__file__)).parent
 
 
-def _add_headers(response: Response) -> Response:
+def _policy(live_url: str) -> str:
+    """Return the content security policy; a stream on another host or port has to be named in it."""
+    live = urlsplit(live_url)
+    if not live.netloc:
+        return CONTENT_SECURITY_POLICY
+    return f"{CONTENT_SECURITY_POLICY}; connect-src 'self' {live.scheme}://{live.netloc}"
+
+
+def _add_headers(policy: str, response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", policy)
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-ID"] = request_id()

@@ -98,7 +98,11 @@ def _create_menu(runtime: Runtime, actor: Actor) -> list[dict[str, Any]]:
 def _bell(actor: Actor) -> dict[str, Any]:
     if actor.user_id is None or "notifications.page" not in current_app.view_functions:
         return {}
-    return {"bell_url": url_for("notifications.page"), "bell_count_url": url_for("notifications.bell")}
+    return {
+        "bell_url": url_for("notifications.page"),
+        "bell_count_url": url_for("notifications.bell"),
+        "live_url": runtime_of(current_app).config.live_url,
+    }
 
 
 def _user(actor: Actor) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ READING = {
 #: Commands that are neither read by a program as rows nor tried beforehand, and why.
 EXEMPT = {
     "serve": "runs until it is stopped; what it writes is what others ask of it",
+    "live": "runs until it is stopped; its streams are tested in tests/kernel/collaboration/test_live.py",
     "worker": "runs until it is stopped; the jobs it does have their own commands",
     "import errors": "reads only; its output is the refused rows, in the form of their file",
     "export": "reads only; its output is the data itself, as CSV",

@@ -46,6 +46,9 @@ PAGES = {
     "an explanation": "/access/explain?permission=customer.read",
     "the automation rules": "/rules",
     "a rule's form": "/rules/new",
+    "the tags": "/tags",
+    "the notifications": "/notifications",
+    "the settings of notifications": "/notifications/settings",
     "the own profile": "/profile",
     "the change of the password": "/auth/change",
 }
@@ -106,6 +109,14 @@ def records(site, browser, signed_in) -> dict[str, str]:
         summary="Called",
         occurred_at="2026-01-01T10:00:00Z",
     )
+    about = {"subject_type": "customer", "subject_id": firm}
+    answers = [
+        ("notes", {**about, "body": "A **note** with a [link](https://crm.example) for @Ada Site"}),
+        ("tags/change", {"subject_type": "customer", "subject_ids": [firm], "add": ["Accessible", "Paris"]}),
+    ]
+    for path, fields in answers:
+        headers = {"X-CSRFToken": token, "Referer": site.url}
+        assert context.request.post(f"/api/{path}", data=fields, headers=headers).ok
     deal = make("sfa/opportunities", name="Accessible deal", customer=firm, amount="1200.50", currency="EUR")
     for number in range(3):
         make(

@@ -131,7 +131,7 @@ def address_of(row: Notification) -> str | None:
         return None
     kind = known_kinds().get(row.kind)
     anchor = f"#{kind.anchor}" if kind and kind.anchor else ""
-    endpoint, values = f"{found.endpoint}_detail", {"uid": row.subject_uid}
+    endpoint = f"{found.endpoint}_detail"
     if has_request_context():
-        return url_for(endpoint, **values) + anchor
-    return str(current_app.url_map.bind("localhost").build(endpoint, values)) + anchor  # for a mail
+        return url_for(endpoint, uid=row.subject_uid) + anchor
+    return str(current_app.url_map.bind("localhost").build(endpoint, {"uid": row.subject_uid})) + anchor  # for a mail
