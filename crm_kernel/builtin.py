@@ -26,6 +26,7 @@ from crm_kernel.customers.consent import record as consents
 from crm_kernel.customers.consent import rules as contact_rules
 from crm_kernel.customers.duplicates import views as duplicate_views
 from crm_kernel.customers.duplicates.jobs import jobs as duplicate_jobs
+from crm_kernel.customers.merging import views as merge_views
 from crm_kernel.customers.privacy import record as privacy
 from crm_kernel.customers.privacy import views as privacy_pages
 from crm_kernel.customers.privacy.retention import jobs as retention_jobs
@@ -101,6 +102,7 @@ class KernelPlugin(Plugin):
         """Return the kernel's own pages that no record type gives."""
         return [
             customer_views.blueprint,
+            merge_views.blueprint,
             duplicate_views.blueprint,
             job_pages.blueprint,
             audit_pages.blueprint,
@@ -120,6 +122,7 @@ class KernelPlugin(Plugin):
     def crm_register_permissions(self) -> Sequence[c.Permission]:
         """Return the kernel's permissions that no record type has."""
         return [
+            *merge_views.permissions(),
             *job_pages.permissions(),
             *import_runs.permissions(),
             *audit_pages.permissions(),
@@ -139,6 +142,7 @@ class KernelPlugin(Plugin):
         """Return the kernel's own cards on the pages of customers and users."""
         return [
             *customers.panels(),
+            *merge_views.panels(),
             *consents.panels(),
             *privacy.panels(),
             *sales.panels(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
+from uuid import UUID
 
 
 def N_(text: str) -> str:
@@ -84,6 +85,16 @@ class NotFound(CrmError):
     status: ClassVar[int] = 404
     exit_code: ClassVar[int] = 3
     title: ClassVar[str] = N_("Not found")
+
+
+class Replaced(NotFound):
+    """The record was merged into another one that the actor may see; its old id leads there."""
+
+    def __init__(self, text: str, *, of: UUID, by: UUID) -> None:
+        super().__init__(text)
+        #: The id that was asked for, and that of the record in its place.
+        self.of = of
+        self.by = by
 
 
 class Conflict(CrmError):

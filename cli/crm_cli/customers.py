@@ -162,6 +162,69 @@ def dismiss(instance: Instance, pair: UUID, dry_run: bool, as_json: bool) -> Non
         message(f"The pair {pair} is {record['state']}.")
 
 
+@customers.command("merge")
+@click.argument("source", type=click.UUID, metavar="SOURCE")
+@click.argument("target", type=click.UUID, metavar="TARGET")
+@click.option(
+    "--keep",
+    "kept",
+    multiple=True,
+    metavar="FIELD",
+    help="Take this field from SOURCE although TARGET has a value: notes, cf_tier, bank.risk. Repeat it.",
+)
+@dry_run_option
+@json_option
+@instance_options
+def merge_customers(
+    instance: Instance, source: UUID, target: UUID, kept: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Let the customer SOURCE become TARGET, which stays: what belongs to SOURCE then belongs to TARGET.
+
+    Rows of disabled and uninstalled modules move too. SOURCE leads to TARGET from then on. Take it back with
+    crm customers unmerge and the id that is printed.
+    """
+    from crm_kernel.customers.merging.api import run_as_json
+    from crm_kernel.customers.merging.services import merge
+    from crm_kernel.records.plan import record_type
+    from crm_kernel.records.reading import record_of
+
+    with instance.writing(dry_run=dry_run) as uow:
+        kind = record_type("customer")
+        run = merge(uow, record_of(uow, kind, source), record_of(uow, kind, target), dict.fromkeys(kept, "source"))
+        record = run_as_json(run)
+    _echo_run(record, as_json=as_json)
+    if not dry_run:
+        message(f"Merged. Take it back with: crm customers unmerge {record['id']}")
+
+
+@customers.command("unmerge")
+@click.argument("run_uid", type=click.UUID, metavar="RUN")
+@dry_run_option
+@json_option
+@instance_options
+def unmerge_customers(instance: Instance, run_uid: UUID, dry_run: bool, as_json: bool) -> None:
+    """Take a merge back: RUN is the id that merge printed. What was written since stays with the survivor."""
+    from crm_kernel.customers.merging.api import run_as_json
+    from crm_kernel.customers.merging.queries import run_by
+    from crm_kernel.customers.merging.services import unmerge
+
+    with instance.writing(dry_run=dry_run) as uow:
+        record = run_as_json(unmerge(uow, run_by(uow, run_uid)))
+    _echo_run(record, as_json=as_json)
+    if not dry_run:
+        message("Taken back: these are two customers again.")
+
+
+def _echo_run(record: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        echo_json(record)
+        return
+    echo_table(("rows of", "changed"), record["rows"].items())
+    since = [(label, what, rows) for label, counts in record["since"].items() for what, rows in counts.items() if rows]
+    if since:
+        echo_table(("rows of", "since", "stay"), since)
+
+
 def _pair(text: str) -> tuple[str, str]:
     column, equals, field = text.rpartition("=")
     if not equals or not column or not field:

@@ -63,6 +63,7 @@ def visible(actor: Actor, record_type: RecordType, verb: str = "read") -> sa.Col
     """
     try:
         predicates = [rule() for _source, rule in visibility_rules(actor, record_type, verb)]
+        predicates.append(_still_there(record_type))
     except Exception as error:
         raise CrmError(f"a visibility rule for {record_type.name} failed; no rows are shown without it") from error
     return sa.and_(*(predicate for predicate in predicates if predicate is not None))
@@ -76,6 +77,14 @@ def visibility_rules(
     if record_type.visibility:
         yield record_type.name, partial(record_type.visibility, actor)
     yield from _asked("crm_visibility", actor=actor, record_type=record_type)
+
+
+def _still_there(record_type: RecordType) -> sa.ColumnElement[bool] | None:
+    """Leave out records that were merged into others: nobody sees them, whatever his roles."""
+    if record_type.replaced_by is None:
+        return None
+    gone: sa.ColumnElement[bool] = getattr(record_type.model, record_type.replaced_by).is_not(None)
+    return ~gone
 
 
 def sees_all(actor: Actor, record_type: RecordType, verb: str = "read") -> bool:

@@ -108,6 +108,32 @@ def customer_updated(customer: Customer, names: Iterable[str]) -> CustomerUpdate
     return CustomerUpdated(customer_id=customer.uid, changed=",".join(sorted(names)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomersMerged(Event):
+    """Two customers became one; what named the one that went now names the one that stays."""
+
+    name: ClassVar[str] = "kernel.customers_merged"
+
+    #: The one that stays.
+    customer_id: UUID
+    #: The one that went; its id leads to the other.
+    merged_id: UUID
+    run_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomersUnmerged(Event):
+    """A merge was taken back: what had been moved names the customer again that it named before."""
+
+    name: ClassVar[str] = "kernel.customers_unmerged"
+
+    #: The one that had stayed.
+    customer_id: UUID
+    #: The one that is back.
+    merged_id: UUID
+    run_id: UUID
+
+
 EVENTS = (
     CustomerCreated,
     CustomerUpdated,
@@ -116,4 +142,6 @@ EVENTS = (
     ContactPointStateChanged,
     ConsentGiven,
     ConsentWithdrawn,
+    CustomersMerged,
+    CustomersUnmerged,
 )

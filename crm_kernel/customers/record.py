@@ -51,6 +51,7 @@ def _customer() -> RecordType:
         ),
         updated=customer_updated,
         external_key=("source", "external_ref"),
+        replaced_by="merged_into_id",
         nav_order=10,
         detail_template="customers/detail.html",
         detail_context=page_context,

@@ -17,6 +17,7 @@ from crm_kernel.access.policy import visible
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.messages import flatten
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of
+from crm_kernel.records.replacements import named
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -100,9 +101,7 @@ def resolve_references(uow: UnitOfWork, fields: Mapping[str, FieldPlan], data: d
         attribute = field.field.attribute or name
         if field.kind is Kind.REFERENCE and isinstance(data.get(attribute), UUID):
             target = target_of(field)
-            statement = sa.select(target.model.id).where(
-                target.model.uid == data[attribute], visible(uow.actor, target)
-            )
+            statement = sa.select(target.model.id).where(named(target, [data[attribute]]), visible(uow.actor, target))
             key = uow.session.execute(statement).scalar_one_or_none()
             if key is None:
                 message = _("There is no %(type)s with the id %(id)s.", type=target.label, id=data[attribute])

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from crm_kernel.access.policy import sees_all, visible
-from crm_kernel.errors import InvalidInput, NotFound
+from crm_kernel.errors import InvalidInput
 from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.filter_tree import Aim, And, Comparison, Node, compile_tree, parse_text
 from crm_kernel.records.filters import parse_conditions
@@ -23,6 +23,7 @@ from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Order, d
 from crm_kernel.records.plan import TypePlan, plan_of, title_column
 from crm_kernel.records.projection import load_collection, load_extensions, projection_of
 from crm_kernel.records.record_type import RecordType
+from crm_kernel.records.replacements import missing
 from crm_kernel.records.search import matching
 
 if TYPE_CHECKING:
@@ -171,11 +172,11 @@ def read_one(
     plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
     projection = projection_of(uow.actor, plan, plain)
     statement = projection.one
-    if not sees_all(uow.actor, record_type):
+    if record_type.replaced_by or not sees_all(uow.actor, record_type):
         statement = statement.where(visible(uow.actor, record_type))
     row = uow.session.connection().execute(statement, {"uid": uid}).first()
     if row is None:
-        raise not_found(record_type, uid)
+        raise missing(uow, record_type, uid)
     item = projection.read(row)
     _complete(uow, plan, names, [row[0]], [item])
     return item
@@ -190,7 +191,7 @@ def record_of(uow: UnitOfWork, record_type: RecordType, uid: UUID) -> Any:
     statement = sa.select(record_type.model).where(record_type.model.uid == uid, visible(uow.actor, record_type))
     found = uow.session.execute(statement).scalar_one_or_none()
     if found is None:
-        raise not_found(record_type, uid)
+        raise missing(uow, record_type, uid)
     return found
 
 
@@ -233,11 +234,6 @@ def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery, aim: Aim = A
     if query.text:
         found.append(matching(uow.actor, plan.record_type, query.text))
     return found
-
-
-def not_found(record_type: RecordType, uid: UUID) -> NotFound:
-    """Return the error for a record that is not there, or not for this actor."""
-    return NotFound(_("There is no %(type)s with the id %(id)s.", type=record_type.label, id=uid))
 
 
 def _complete(

@@ -151,6 +151,9 @@ class RecordType:
     about_others: bool = False
     #: Schema fields that identify a record of a foreign system, for imports: ``("source", "external_ref")``.
     external_key: tuple[str, ...] = ()
+    #: Attribute of the model with the key of the record that took a row's place when the two were merged: such rows are in
+    #: no list, and their ids lead to the other.
+    replaced_by: str | None = None
     #: Verbs offered by API and pages; a type that only actions create leaves out ``create``.
     verbs: tuple[str, ...] = VERBS
     #: Section and order of its list in the navigation; None keeps it out.

@@ -43,7 +43,7 @@ def create_record(uow: UnitOfWork, record_type: RecordType, payload: Mapping[str
     data, extensions = load(plan, payload)
     resolve_all(uow, plan, data, extensions)
     _default_owner(uow, record_type, data)
-    _ask_plugins(uow, record_type, None, data)
+    ask_plugins(uow, record_type, None, data)
     own, custom = apart(data)
     with unique_conflicts():
         create = record_type.services.create
@@ -73,7 +73,7 @@ def update_record(
     plan = plan_of(record_type)
     changes, extensions = load(plan, payload, partial=True)
     resolve_all(uow, plan, changes, extensions)
-    _ask_plugins(uow, record_type, record, changes)
+    ask_plugins(uow, record_type, record, changes)
     already = set(uow.touched)
     own, custom = apart(changes)
     with unique_conflicts():
@@ -151,7 +151,12 @@ def _default_owner(uow: UnitOfWork, record_type: RecordType, data: dict[str, Any
     data.update(with_owners(uow, record_type, [data])[0])
 
 
-def _ask_plugins(uow: UnitOfWork, record_type: RecordType, record: Any, changes: Mapping[str, Any]) -> None:
+def ask_plugins(uow: UnitOfWork, record_type: RecordType, record: Any, changes: Mapping[str, Any]) -> None:
+    """Ask ``crm_validate`` of every module about changes to a record, or about a new one (None).
+
+    Raises:
+        InvalidInput: one of them refuses.
+    """
     from crm_kernel._internal.runtime import runtime_of
 
     errors: dict[str, list[str]] = {}

@@ -17,6 +17,7 @@ def init_records(app: Flask) -> None:
     from crm_kernel.access.explain_api import explain_api
     from crm_kernel.collaboration.contributions import collaboration_apis
     from crm_kernel.customers.consent.api import consent_api
+    from crm_kernel.customers.merging.api import merging_api
     from crm_kernel.customers.privacy.views import privacy_api
     from crm_kernel.events.inbound.api import source_api
     from crm_kernel.events.inbound.receiving import inbound_api
@@ -38,6 +39,7 @@ def init_records(app: Flask) -> None:
         if runtime.registry.get("record_types", "consent") is not None:  # tests build applications of a few types
             api.register_blueprint(consent_api())
             api.register_blueprint(privacy_api())
+            api.register_blueprint(merging_api())
         if runtime.registry.get("record_types", "attachment") is not None:
             for blueprint in collaboration_apis():
                 api.register_blueprint(blueprint)

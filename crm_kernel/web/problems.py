@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from crm_kernel.access.actor import ANONYMOUS, Actor
 from crm_kernel.access.audit import record_access
 from crm_kernel.access.authentication import authenticate
-from crm_kernel.errors import N_, CrmError, Forbidden, InvalidInput, Unauthenticated
+from crm_kernel.errors import N_, Conflict, CrmError, Forbidden, InvalidInput, Replaced, Unauthenticated
 from crm_kernel.unit_of_work import reading
 from crm_kernel.web.edge import channel, request_id
 
@@ -72,6 +72,8 @@ def _on_crm_error(error: CrmError) -> Any:
         _note_refusal(error)
     if error.status >= 500:
         log.error("request %s failed: %s", request_id(), error)
+    if isinstance(error, Replaced):
+        return _lead_on(error)
     if wants_json():
         extra: dict[str, Any] = {"errors": error.errors} if isinstance(error, InvalidInput) else {}
         answer = problem(error.status, _(error.title), str(error), **extra)
@@ -83,6 +85,27 @@ def _on_crm_error(error: CrmError) -> Any:
     if isinstance(error, Unauthenticated) and request.method in ("GET", "HEAD"):
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
     return _page(error.status, _(error.title), str(error))
+
+
+def _lead_on(error: Replaced) -> Any:
+    """Lead whoever reads a merged record by its old id to the one in its place; a write must name that one itself.
+
+    Nobody may keep the answer: a merge can be taken back.
+    """
+    old = [name for name, value in (request.view_args or {}).items() if value == error.of]
+    if not old or request.method not in ("GET", "HEAD"):
+        status = 409 if old else 404
+        told = problem(status, _(Conflict.title if old else error.title), str(error), merged_into=str(error.by))
+        return told if wants_json() else _page(status, _(Conflict.title if old else error.title), str(error))
+    path = url_for(str(request.endpoint), **{**(request.view_args or {}), **dict.fromkeys(old, error.by)})
+    place = f"{path}?{request.query_string.decode()}" if request.query_string else path
+    if not wants_json():
+        answer: Any = redirect(place, 302)
+    else:
+        answer = problem(308, _("Merged"), str(error), merged_into=str(error.by))
+        answer.headers["Location"] = place
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _note_refusal(error: Forbidden) -> None:

@@ -27,6 +27,8 @@ EVENT = "01990000-0000-7000-8000-000000000001"
 PAIR = "01990000-0000-7000-8000-000000000002"
 SCHEDULE = "01990000-0000-7000-8000-00000000000a"
 CUSTOMER = "01990000-0000-7000-8000-00000000000c"
+OTHER = "01990000-0000-7000-8000-00000000000f"
+MERGE_RUN = "01990000-0000-7000-8000-000000000010"
 SUPPRESSION = "01990000-0000-7000-8000-00000000000d"
 RESTING = "01990000-0000-7000-8000-00000000000b"
 BULK_RUN = "01990000-0000-7000-8000-00000000000e"
@@ -69,6 +71,8 @@ CALLS = {
     "import resume": [STOPPED_RUN],
     "customers duplicates scan": [],
     "customers duplicates dismiss": [PAIR],
+    "customers merge": [CUSTOMER, OTHER],
+    "customers unmerge": [MERGE_RUN],
     "consent record": [CUSTOMER, "--channel", "email", "--purpose", "marketing", "--status", "given"],
     "customers export-subject": [CUSTOMER, "--out", "subject.zip"],
     "customers erase": [CUSTOMER, "--yes"],
@@ -299,6 +303,9 @@ def _store_rows(database: Path) -> None:
         UPDATE customer SET updated_at = {at} WHERE id = (SELECT min(id) FROM customer);
         UPDATE webhook_endpoint SET uid = X'{WEBHOOK.replace("-", "")}' WHERE name = 'Loud';
         UPDATE webhook_endpoint SET uid = X'{SILENT.replace("-", "")}', enabled = 0 WHERE name = 'Silent';
+        UPDATE customer SET uid = X'{OTHER.replace("-", "")}' WHERE id = (SELECT max(id) FROM customer);
+        INSERT INTO merge_run (uid, source_id, target_id, state, merged_at, merged_by, counts, steps)
+            SELECT X'{MERGE_RUN.replace("-", "")}', min(id), max(id), 'merged', {at}, 'Ann', '{{}}', '[]' FROM customer;
         INSERT INTO suppression
             (uid, channel, value_digest, reason, since, source, recorded_by, created_at, updated_at)
             VALUES (X'{SUPPRESSION.replace("-", "")}', 'any', X'{SUPPRESSION.replace("-", "")}', 'manual', {at}, 'test', 'test', {at}, {at});

@@ -33,7 +33,7 @@ from crm_kernel.customers.models import ContactPoint, Customer
 from crm_kernel.database import UTCDateTime
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.plan import record_type
-from crm_kernel.records.reading import not_found
+from crm_kernel.records.replacements import named, not_found
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -103,7 +103,9 @@ def may_contact(
     _refuse_unknown(channel)
     when = at or uow.now
     model = Customer
-    query = sa.select(model.id).where(model.uid == customer_uid, visible(uow.actor, record_type("customer")))
+    # Asked by the id of one that was merged, it answers for the one in its place.
+    type_ = record_type("customer")
+    query = sa.select(model.id).where(named(type_, [customer_uid]), visible(uow.actor, type_))
     key = uow.session.execute(query).scalar_one_or_none()
     if key is None:
         raise not_found(record_type("customer"), customer_uid)

@@ -89,9 +89,11 @@ def compare_page(uid: UUID) -> str:
     """Show two customers side by side."""
     uow = current_uow()
     pair = described(uow, candidate_of(uow, uid))
-    may = all(allowed(uow.actor, "customer.update", customer) for customer in (pair.first, pair.second))
+    may = {verb: all(allowed(uow.actor, f"customer.{verb}", customer) for customer in (pair.first, pair.second))
+           for verb in ("update", "merge")}  # fmt: skip
     rows = _side_by_side(uow, pair.first, pair.second)
-    return render_template("customers/duplicate.html", pair=_shown(pair), rows=rows, may_decide=may)
+    return render_template("customers/duplicate.html", pair=_shown(pair), rows=rows, may_decide=may["update"],
+                           may_merge=may["merge"])  # fmt: skip
 
 
 @blueprint.post("/customers/duplicates/<uuid:uid>/dismiss")

@@ -35,6 +35,8 @@ class MergeRun(Model):
     unmerged_by: Mapped[str | None] = mapped_column(sa.String(120))
     #: Table → what happened to how many of its rows: ``{"interaction": {"moved": 12}}``.
     counts: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    #: What was done, in order, each with its items: ``{"action", "table", "column", "old", "new", "last"}``.
+    steps: Mapped[list[Any]] = mapped_column(Json, default=list)
     #: What unmerging could not give back, table by table: rows written, changed or deleted since.
     since: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
 
@@ -47,10 +49,10 @@ class MergeItem(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[int] = mapped_column(sa.ForeignKey("merge_run.id", ondelete="CASCADE"))
     table_name: Mapped[str] = mapped_column(sa.String(120))
-    #: The column that names the customer, or the parent row, of a moved row.
-    column_name: Mapped[str | None] = mapped_column(sa.String(120))
     #: ``moved``, ``removed``, ``changed`` or ``created``.
     action: Mapped[str] = mapped_column(sa.String(10))
+    #: Index of the step of the run that it belongs to.
+    step: Mapped[int] = mapped_column(sa.Integer)
     #: The row's key where that is one whole number.
     row_id: Mapped[int | None]
     #: Any other key.
@@ -60,4 +62,4 @@ class MergeItem(Model):
     #: Of a changed row the columns after.
     after: Mapped[dict[str, Any] | None] = mapped_column(NullableJson, info={"personal": True})
 
-    __table_args__ = (sa.Index(None, "run_id", "id"),)
+    __table_args__ = (sa.Index(None, "run_id", "step", "id"),)

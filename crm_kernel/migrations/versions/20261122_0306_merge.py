@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("unmerged_at", database.UTCDateTime(), nullable=True),
         sa.Column("unmerged_by", sa.String(length=120), nullable=True),
         sa.Column("counts", database.Json, nullable=False),
+        sa.Column("steps", database.Json, nullable=False),
         sa.Column("since", database.Json, nullable=True),
         sa.ForeignKeyConstraint(
             ["source_id"], ["customer.id"], name=op.f("fk_merge_run_source_id_customer"), ondelete="CASCADE"
@@ -45,8 +46,8 @@ def upgrade() -> None:
         sa.Column("id", database.Key, nullable=False),
         sa.Column("run_id", database.Key, nullable=False),
         sa.Column("table_name", sa.String(length=120), nullable=False),
-        sa.Column("column_name", sa.String(length=120), nullable=True),
         sa.Column("action", sa.String(length=10), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("row_id", database.Key, nullable=True),
         sa.Column("row_key", database.Json, nullable=True),
         sa.Column("before", database.Json, nullable=True),
@@ -56,7 +57,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_merge_item")),
     )
-    op.create_index(op.f("ix_merge_item_run_id_id"), "merge_item", ["run_id", "id"])
+    op.create_index(op.f("ix_merge_item_run_id_step_id"), "merge_item", ["run_id", "step", "id"])
 
 
 def downgrade() -> None:

@@ -29,6 +29,7 @@ from crm_kernel.records.filter_tree.nodes import And, Comparison, Has, Node, Not
 from crm_kernel.records.filter_tree.periods import Clock, Range
 from crm_kernel.records.plan import Kind, TypePlan, side_key, target_of
 from crm_kernel.records.projection import table_of
+from crm_kernel.records.replacements import named
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -172,7 +173,7 @@ class _Compiler:
         ]
         target = target_of(entry.plan)
         # A hidden target matches nothing: an answer would confirm what the list itself does not show.
-        seen = sa.select(target.model.id).where(target.model.uid.in_(uids), visible(self.uow.actor, target))
+        seen = sa.select(target.model.id).where(named(target, uids), visible(self.uow.actor, target))
         return cast(Predicate, column.in_(seen.correlate(None)))
 
     def _has(self, frame: _Frame, node: Has, path: str) -> Predicate:

@@ -19,6 +19,7 @@ from crm_kernel.records.bulk import create_many, uids_of
 from crm_kernel.records.importing.loading import Loader
 from crm_kernel.records.importing.mapping import Lookup
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, side_key, target_of, title_column
+from crm_kernel.records.replacements import replacements
 
 if TYPE_CHECKING:
     from crm_kernel.records.importing.targets import Target
@@ -80,6 +81,8 @@ class Lookups:
             part = unknown[start : start + _SLICE]
             statement = sa.select(model.uid, model.id).where(model.uid.in_(part), visible(uow.actor, plan.record_type))
             keys.update({row[0]: row[1] for row in uow.session.execute(statement)})
+            gone = [uid for uid in part if uid not in keys]
+            keys.update({uid: key for uid, (key, _new) in replacements(uow, plan.record_type, gone).items()})
         return keys
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -64,14 +64,26 @@ class Matcher:
         for draft in drafts:
             if draft.match:
                 wanted.setdefault(draft.match, []).append(draft)
-        values = list(wanted)
-        for start in range(0, len(values), _SLICE):
-            for row in uow.session.execute(self._statement(uow, values[start : start + _SLICE])):
+        for rows in self._found(uow, list(wanted)):
+            for row in rows:
                 for draft in wanted.get(tuple(row[1:]), ()):
                     if draft.key not in (None, row[0]):
                         text = _("only one record with this %(fields)s", fields=", ".join(self.names))
                         draft.problems.append(Problem(self.names[0], str(draft.match[0]), text))
                     draft.key = row[0]
+
+    def _found(self, uow: UnitOfWork, values: list[tuple[Any, ...]]) -> Iterator[Any]:
+        """Yield the keys and match values of stored records; those of replaced ones with the key of the one in place."""
+        for start in range(0, len(values), _SLICE):
+            part = values[start : start + _SLICE]
+            yield uow.session.execute(self._statement(uow, part))
+            replaced_by = self._plan.record_type.replaced_by
+            if replaced_by is not None and self._by_own_key():
+                yield uow.session.execute(self._statement(uow, part, key=replaced_by))
+
+    def _by_own_key(self) -> bool:
+        """Say whether the match is by what a replaced record keeps: its id, or its key in a foreign system."""
+        return set(self.names) <= {"id", *self._plan.record_type.external_key}
 
     def refuse_unchangeable(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
         """Note as a problem of its row every stored record that the actor sees but may not change; one query per 400."""
@@ -90,10 +102,13 @@ class Matcher:
                 text = _("a record that %(who)s may change", who=uow.actor.name)
                 draft.problems.append(Problem(self.names[0], str(draft.match[0]), text))
 
-    def _statement(self, uow: UnitOfWork, values: Sequence[tuple[Any, ...]]) -> sa.Select[Any]:
-        model = self._plan.record_type.model
+    def _statement(self, uow: UnitOfWork, values: Sequence[tuple[Any, ...]], *, key: str = "id") -> sa.Select[Any]:
+        """Return the statement for key and match values: of visible rows, or of those whose ``key`` is a visible row's."""
+        model, seen = self._plan.record_type.model, visible(uow.actor, self._plan.record_type)
         columns = [self._column(name, field) for name, field in zip(self.names, self._fields, strict=True)]
-        statement = sa.select(model.id, *columns).where(visible(uow.actor, self._plan.record_type))
+        if key != "id":
+            seen = getattr(model, key).in_(sa.select(model.id).where(seen).correlate(None))
+        statement = sa.select(getattr(model, key), *columns).where(seen)
         for side in {f.side for f in self._fields if f is not None and f.side is not None}:
             statement = statement.join(side, side_key(side) == model.id)
         for name, field in zip(self.names, self._fields, strict=True):

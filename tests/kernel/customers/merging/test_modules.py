@@ -1,0 +1,176 @@
+"""Merging moves the rows of every module, whether its code is there or not."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from crm_kernel.customers.merging.queries import moving
+from crm_kernel.customers.merging.services import merge, unmerge
+
+KEY = "customer.id"
+
+
+@pytest.fixture
+def shop(uow):
+    """A module whose code is gone: its tables and its rows of the data map are all there is."""
+    from crm_kernel._internal.modules import DataMapRow, ModuleRow
+
+    connection = uow.session.connection()
+    known = sa.MetaData()
+    customer = sa.Table("customer", known, sa.Column("id", sa.BigInteger, primary_key=True))
+
+    def key(**options):
+        return sa.Column("customer_id", sa.BigInteger, sa.ForeignKey(customer.c.id, ondelete="CASCADE"), **options)
+
+    tables = {
+        "profile": sa.Table("shop_profile", known, key(primary_key=True), sa.Column("card", sa.String(20), unique=True),
+                            sa.Column("size", sa.String(3))),
+        "basket": sa.Table("shop_basket", known, sa.Column("id", sa.Integer, primary_key=True), key(),
+                           sa.Column("note", sa.String(20))),
+        "point": sa.Table("shop_point", known, sa.Column("id", sa.Integer, primary_key=True), key(),
+                          sa.Column("year", sa.Integer), sa.UniqueConstraint("customer_id", "year")),
+        "tag": sa.Table("shop_tag", known, key(primary_key=True), sa.Column("word", sa.String(20), primary_key=True)),
+    }  # fmt: skip
+    tables["gain"] = sa.Table(
+        "shop_gain", known, sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("point_id", sa.Integer, sa.ForeignKey("shop_point.id", ondelete="CASCADE")),
+        sa.Column("day", sa.Integer), sa.UniqueConstraint("point_id", "day"),
+    )  # fmt: skip
+    known.create_all(connection, tables=list(tables.values()))
+    rules = {"profile": "fill_gaps", "basket": "move", "point": "keep_target", "tag": "keep_target"}
+    uow.session.add(ModuleRow(name="shop", state="uninstalled"))
+    uow.session.add_all(
+        DataMapRow(plugin="shop", table_name=f"shop_{name}", column_name="customer_id", points_to=KEY, merge_rule=rule)
+        for name, rule in rules.items()
+    )
+    uow.session.flush()
+
+    def add(name, **values):
+        connection.execute(sa.insert(tables[name]).values(values))
+
+    add.tables = tables
+    add.rows = lambda name: sorted(map(tuple, connection.execute(sa.select(tables[name]))))
+    yield add
+    uow.session.rollback()
+    connection = uow.session.connection()
+    known.drop_all(connection, tables=list(tables.values()))
+    uow.session.commit()
+
+
+def test_rows_move_and_come_back(uow, person, shop, snapshot):
+    source, target = person(), person()
+    shop("basket", id=1, customer_id=source.id, note="mine")
+    shop("basket", id=2, customer_id=target.id, note="yours")
+    before = snapshot()
+
+    run = merge(uow, source, target)
+
+    assert {row[1] for row in shop.rows("basket")} == {target.id}
+    assert "shop" in " ".join(item.label for item in moving(uow, source))
+    unmerge(uow, run)
+    assert snapshot() == before
+
+
+def test_the_gaps_of_a_side_table_are_filled_also_where_a_value_is_unique(uow, person, shop, snapshot):
+    source, target = person(), person()
+    shop("profile", customer_id=source.id, card="123", size="L")
+    shop("profile", customer_id=target.id, size="M")
+    before = snapshot()
+
+    run = merge(uow, source, target)
+
+    assert shop.rows("profile") == [(target.id, "123", "M")]
+    unmerge(uow, run)
+    assert snapshot() == before
+
+
+def test_a_side_table_that_only_the_source_has_moves(uow, person, shop, snapshot):
+    source, target = person(), person()
+    shop("profile", customer_id=source.id, card="123", size="L")
+    before = snapshot()
+
+    run = merge(uow, source, target)
+
+    assert shop.rows("profile") == [(target.id, "123", "L")]
+    unmerge(uow, run)
+    assert snapshot() == before
+
+
+def test_rows_that_meet_in_a_unique_key_become_one_with_what_hangs_on_them(uow, person, shop, snapshot):
+    source, target = person(), person()
+    shop("point", id=1, customer_id=source.id, year=2025)
+    shop("point", id=2, customer_id=source.id, year=2026)
+    shop("point", id=3, customer_id=target.id, year=2026)
+    shop("gain", id=1, point_id=2, day=1)
+    shop("gain", id=2, point_id=2, day=2)
+    shop("gain", id=3, point_id=3, day=2)
+    before = snapshot()
+
+    run = merge(uow, source, target)
+
+    assert shop.rows("point") == [(1, target.id, 2025), (3, target.id, 2026)]
+    assert shop.rows("gain") == [(1, 3, 1), (3, 3, 2)]
+    unmerge(uow, run)
+    assert snapshot() == before
+
+
+def test_keys_of_several_columns_move(uow, person, shop, snapshot):
+    source, target = person(), person()
+    for one, word in ((source, "a"), (source, "b"), (target, "b")):
+        shop("tag", customer_id=one.id, word=word)
+    before = snapshot()
+
+    run = merge(uow, source, target)
+
+    assert shop.rows("tag") == [(target.id, "a"), (target.id, "b")]
+    unmerge(uow, run)
+    assert snapshot() == before
+
+
+def test_what_was_written_since_stays_and_is_counted(uow, person, shop):
+    source, target = person(), person()
+    shop("basket", id=1, customer_id=source.id, note="before")
+    run = merge(uow, source, target)
+    shop("basket", id=2, customer_id=target.id, note="since")
+
+    unmerge(uow, run)
+
+    assert shop.rows("basket") == [(1, source.id, "before"), (2, target.id, "since")]
+    assert run.since == {"shop_basket": {"written": 1}}
+
+
+def test_what_was_changed_since_stays_changed(uow, person):
+    from crm_kernel.customers.services import update_customer
+
+    source, target = person(notes="old"), person()
+    run = merge(uow, source, target)
+    update_customer(uow, target, {"notes": "new"})
+
+    unmerge(uow, run)
+
+    assert (target.notes, run.since["customer"]["kept"]) == ("new", 1)
+
+
+@pytest.mark.parametrize("rows", [10, 3_000])
+def test_the_statements_do_not_grow_with_the_rows(uow, person, count_queries, rows):
+    from crm_kernel.customers.models import new_uid
+    from crm_kernel.database import utcnow
+    from crm_kernel.touchpoints.models import Interaction
+
+    source, target = person(), person()
+    row = {"customer_id": source.id, "channel": "phone", "direction": "in", "kind": "call", "occurred_at": utcnow(),
+           "actor_name": "x", "source_plugin": "kernel", "summary": "s", "version": 1, "created_at": utcnow(),
+           "updated_at": utcnow()}  # fmt: skip
+    uow.session.execute(sa.insert(Interaction.__table__), [{**row, "uid": new_uid()} for _ in range(rows)])
+
+    with count_queries() as there:
+        run = merge(uow, source, target)
+    with count_queries() as back:
+        unmerge(uow, run)
+
+    _counts.setdefault(uow.session.get_bind().dialect.name, set()).add((len(there), len(back)))
+    assert len(_counts[uow.session.get_bind().dialect.name]) == 1
+
+
+_counts: dict[str, set[tuple[int, int]]] = {}
