@@ -46,6 +46,7 @@ from crm_kernel.records.custom_fields import record as custom_fields
 from crm_kernel.records.importing import runs as import_runs
 from crm_kernel.records.importing import views as import_views
 from crm_kernel.records.importing.jobs import import_jobs
+from crm_kernel.records.palette import views as palette_views
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.saved_views import record as saved_views
 from crm_kernel.records.saved_views import views as view_pages
@@ -108,6 +109,7 @@ class KernelPlugin(Plugin):
             audit_pages.blueprint,
             explain_pages.blueprint,
             view_pages.blueprint,
+            palette_views.blueprint,
             preference_pages.blueprint,
             privacy_pages.blueprint,
             admin.blueprint(),

@@ -276,6 +276,27 @@ class InboundWebhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaletteCommand:
+    """An entry of the command palette (Ctrl-K), shown to those who hold the permission.
+
+    The lists, the forms of new records and the navigation are in it by themselves: this is for what has no page of its
+    own, such as a list with conditions.
+    """
+
+    name: str
+    label: str
+    endpoint: str
+    permission: str
+    #: Of the address: ``{"owner": "me"}``.
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    icon: str = "bolt"
+    #: Other words it is found by.
+    keywords: str = ""
+    order: int = 50
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DemoData:
     """A plugin's part of the demo company; ``load(uow, random, now)`` is seeded and calls services only."""
 

@@ -101,6 +101,11 @@ def crm_register_import_mappings() -> Sequence[c.ImportMapping]:  # type: ignore
 
 
 @hookspec
+def crm_register_palette_commands() -> Sequence[c.PaletteCommand]:  # type: ignore[empty-body]
+    """Return entries of the command palette, each named ``<plugin>.<command>``."""
+
+
+@hookspec
 def crm_register_demo_data() -> Sequence[c.DemoData]:  # type: ignore[empty-body]
     """Return the plugin's part of the demo company."""
 

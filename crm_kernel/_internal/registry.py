@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "contact_rules": Kind("crm_register_contact_rules", c.ContactRule),
     "notification_kinds": Kind("crm_register_notification_kinds", c.NotificationKind),
     "inbound_webhooks": Kind("crm_register_inbound_webhooks", c.InboundWebhook),
+    "palette_commands": Kind("crm_register_palette_commands", c.PaletteCommand),
     "demo_data": Kind("crm_register_demo_data", c.DemoData),
 }
 

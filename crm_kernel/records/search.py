@@ -19,6 +19,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from crm_kernel.database import db
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.models import SearchEntry
+from crm_kernel.records.pieces import pieces_of
 from crm_kernel.records.plan import Kind, plan_of, record_types, side_key
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.text import tokens
@@ -46,12 +47,13 @@ def matching(actor: Actor, record_type: RecordType, text: str) -> sa.ColumnEleme
 
     Who may not see all fields that are searched finds records by their titles alone.
     """
-    words = words_match(text, _searched(actor, record_type))
+    words = words_match(text, searched(actor, record_type))
     found = sa.select(SearchEntry.record_id).where(SearchEntry.record_type == record_type.name, words).scalar_subquery()
     return sa.cast(record_type.model.id, record_type.model.id.type).in_(found)
 
 
-def _searched(actor: Actor, record_type: RecordType) -> Searched:
+def searched(actor: Actor, record_type: RecordType) -> Searched:
+    """Return which words an actor's search looks at: titles alone where he may not see all that is searched."""
     plan = plan_of(record_type)
     hidden = hidden_from(actor, plan)
     return Searched.TITLES if hidden.intersection(plan.record_type.search) else Searched.ALL
@@ -76,9 +78,12 @@ def words_match(text: str, searched: Searched = Searched.ALL) -> sa.ColumnElemen
 
 
 def entry_of(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the folded words of one record, given its search fields' values (text, or lists of parts' values)."""
+    """Return the folded words of one record, given its search fields' values (text, or lists of parts' values).
+
+    The pieces of the title's words, by which mistyped names are found, stand behind the words of the body.
+    """
     title, *rest = (" ".join(tokens(_text(values.get(name)))) for name in plan_of(record_type).record_type.search)
-    return {"title": title, "body": " ".join(filter(None, rest))}
+    return {"title": title, "body": " ".join(filter(None, (*rest, *pieces_of(title.split()))))}
 
 
 def searchable(model: type[Any]) -> list[tuple[RecordType, str]]:

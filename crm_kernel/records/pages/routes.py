@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Flask, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, Response, flash, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 
 from crm_kernel._internal.runtime import runtime_of
@@ -21,6 +21,7 @@ from crm_kernel.records.pages.bulk import bulk_page
 from crm_kernel.records.pages.defaults import without_blank_extensions
 from crm_kernel.records.pages.fields import field_page, undo_page
 from crm_kernel.records.pages.going import go
+from crm_kernel.records.palette.finding import remembered
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.reading import read_one, record_of, suggestions
 from crm_kernel.records.record_type import Action, RecordType
@@ -82,6 +83,8 @@ def detail_page(record_type: RecordType, uid: UUID) -> str:
     """Show one record with its facts, panels and actions."""
     uow = current_uow()
     record = record_of(uow, record_type, uid)
+    if uow.actor.kind == "user":
+        session["crm_recent"] = remembered(session.get("crm_recent"), record_type.name, uid)
     context = details.detail_context(uow, record_type, record, read_one(uow, record_type, uid))
     return render_template(record_type.detail_template, **context)
 

@@ -141,16 +141,6 @@
     if (response?.ok) location.reload(); else toast(document.body.dataset.textFailed, "error");
   });
 
-  // --- shortcuts: only with a modifier key, so that speech input and screen readers keep single letters (WCAG 2.1.4) ---
-  document.addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
-    const search = document.querySelector("[data-shortcut-search]");
-    if (!search) return;
-    event.preventDefault();
-    search.focus();
-    search.select();
-  });
-
   // --- copying (button[data-copy]); without a clipboard (plain http) the button stays hidden ------------------------
   function copier(button) {
     if (!navigator.clipboard) return;

@@ -17,6 +17,7 @@ from crm_kernel.contributions import (
     InProgress,
     NavItem,
     NotificationKind,
+    PaletteCommand,
     Panel,
     Permission,
     RuleAction,
@@ -74,6 +75,31 @@ class SfaPlugin(Plugin):
                 section="insight",
                 order=10,
             )
+        ]
+
+    @hookimpl
+    def crm_register_palette_commands(self) -> Sequence[PaletteCommand]:
+        """Return the lists that sellers open all day."""
+        mine = {"owner": "me", "status": "open"}
+        return [
+            PaletteCommand(
+                name="sfa.my_opportunities",
+                label=_l("My open opportunities"),
+                endpoint="records.sfa_opportunity_list",
+                permission="sfa.opportunity.read",
+                arguments=mine,
+                icon="target",
+                keywords="deals",
+            ),
+            PaletteCommand(
+                name="sfa.board",
+                label=_l("Pipeline board"),
+                endpoint="records.sfa_opportunity_list",
+                permission="sfa.opportunity.read",
+                arguments={"view": "board"},
+                icon="layout-kanban",
+                keywords="kanban deals",
+            ),
         ]
 
     @hookimpl

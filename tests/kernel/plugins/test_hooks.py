@@ -174,6 +174,16 @@ def test_hook_crm_register_contact_rules(api: Any, customer_factory: Any, unit: 
     assert len(audience) == 1
 
 
+def test_hook_crm_register_palette_commands(login: Any) -> None:
+    clerk, stranger = login(grants=CLERK), login(grants={"customer.read": "all"})
+
+    found = [item["url"] for group in clerk.get("/palette?q=depos").json for item in group["items"]]
+    hidden = [item["url"] for group in stranger.get("/palette?q=depos").json for item in group["items"]]
+
+    assert "/toybank/accounts?name=Savings" in found
+    assert "/toybank/accounts?name=Savings" not in hidden
+
+
 def test_hook_crm_register_notification_kinds(api: Any, customer_factory: Any) -> None:
     customer, clerk = customer_factory(given_name="Ada", family_name=None), api(grants=CLERK)
     boss = api("administrator", name="Boss")
