@@ -172,9 +172,15 @@ def _beside(known: SubjectMap, parts: Sequence[Part], uids: sa.CompoundSelect[An
     events = known.tables["event"]
     yield _Step(events, "kernel", KEPT, events.c.customer_uid.in_(uids), why="ids_only")
     yield from _search(known, parts)
-    for column in known.references():
-        if column.table not in _HANDLED and column.points_to == "customer.uid" and column.json_key is None:
-            yield _reference(known, column.table, column.column, column.type_column, uids)
+    for table, column, personal in known.histories():
+        where = table.c[column].in_(uids)
+        values = {name: _empty(table.c[name]) for name in personal}
+        yield _Step(table, known.plugin_of(table.name), EMPTIED, where, sa.update(table).where(where).values(values))
+    attached = {(found.table, found.column) for found in known.attachments()}
+    for found in known.references():
+        plain = found.points_to == "customer.uid" and found.json_key is None and found.table not in _HANDLED
+        if plain and (found.table, found.column) not in attached:
+            yield _reference(known, found.table, found.column, found.type_column, uids)
 
 
 #: Tables with steps of their own.
@@ -227,22 +233,22 @@ def _empty(column: sa.Column[Any]) -> Any:
 
 
 def _children_first(parts: Sequence[Part]) -> list[Part]:
-    """Order tables so that none is emptied while another still refers to it."""
-    by_name = {part.table.name: part for part in parts}
-    ordered: dict[str, Part] = {}
+    """Order rows so that none is deleted while another still refers to it, by a key or by being attached to it."""
+    ordered: list[Part] = []
 
-    def visit(name: str, path: frozenset[str]) -> None:
-        if name in ordered or name in path:
+    def visit(part: Part, path: tuple[Part, ...]) -> None:
+        if any(part is known for known in (*ordered, *path)):
             return
-        for part in parts:
-            targets = {key.target_fullname.rpartition(".")[0] for key in part.table.foreign_keys}
-            if name in targets:
-                visit(part.table.name, path | {name})
-        ordered[name] = by_name[name]
+        for other in parts:
+            targets = {key.target_fullname.rpartition(".")[0] for key in other.table.foreign_keys}
+            if part.table.name in targets:
+                visit(other, (*path, part))
+        ordered.append(part)
 
-    for name in by_name:
-        visit(name, frozenset())
-    return list(ordered.values())
+    # Attached rows come last and go first: they are found by the rows they are attached to.
+    for part in reversed(parts):
+        visit(part, ())
+    return ordered
 
 
 def _entry(step: _Step, rows: int) -> Entry:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMAT = "crm-subject-export-1"
 #: Columns that tell of our own people or of the machinery, in any table.
 INTERNAL = frozenset({
-    "id", "version", "actor_name", "actor", "recorded_by", "decided_by", "merged_by", "unmerged_by", "custom",
+    "id", "version", "actor_name", "author_name", "actor", "recorded_by", "decided_by", "merged_by", "unmerged_by", "custom",
 })  # fmt: skip
 #: Tables of the machinery that repeat what others hold, or say nothing to anybody.
 UNTOLD = frozenset(

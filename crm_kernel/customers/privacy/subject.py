@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from crm_kernel.data_map.columns import CoveredColumn, covered_columns
+from crm_kernel.data_map.references import STAY, UID
 from crm_kernel.data_map.tables import reflected_tables
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 CUSTOMER = "customer"
+#: What tables of the machinery call the record that a row of theirs is about.
+HISTORY = "record_uid"
 _FORGETS = ("SET NULL", "SET DEFAULT")
 
 Where = sa.ColumnElement[bool]
@@ -86,7 +89,12 @@ class SubjectMap:
         return cls(tables, covered, _links(tables))
 
     def parts(self, customer_ids: Collection[int]) -> list[Part]:
-        """Return the rows about some customers, parents before children; the customers' own rows come first."""
+        """Return the rows about some customers: their own first, then what is attached to any of these rows."""
+        own = self._own(customer_ids)
+        notes = self._attached(own)
+        return [*own, *notes, *self._attached(notes)]  # a file on a note on a customer; nothing is on files
+
+    def _own(self, customer_ids: Collection[int]) -> list[Part]:
         found = []
         for fate in Fate:
             for name in self.links[fate]:
@@ -98,7 +106,30 @@ class SubjectMap:
 
     def reached(self) -> set[str]:
         """Return the names of all tables that are about customers."""
-        return {name for links in self.links.values() for name in links}
+        return {name for links in self.links.values() for name in links} | {c.table for c in self.attachments()}
+
+    def attachments(self) -> Iterator[CoveredColumn]:
+        """Yield the columns by which rows are attached to any record: an id that must be there and moves with it."""
+        for column in self.references():
+            plain = column.points_to == UID and column.json_key is None and column.merge_rule != STAY
+            if plain and column.type_column and not self.tables[column.table].c[column.column].nullable:
+                yield column
+
+    def histories(self) -> Iterator[tuple[sa.Table, str, frozenset[str]]]:
+        """Yield the tables that tell what was done with records, by ``record_uid``, and their personal columns."""
+        for name, columns in self.covered.items():
+            personal = frozenset(column.column for column in columns if column.personal)
+            if personal and HISTORY in self.tables[name].c and name not in self.reached():
+                yield self.tables[name], HISTORY, personal
+
+    def _attached(self, to: Sequence[Part]) -> list[Part]:
+        uids = [part.ids("uid") for part in to if "uid" in part.table.c]
+        if not uids:
+            return []
+        return [
+            self._part(column.table, Fate.ERASED, self.tables[column.table].c[column.column].in_(sa.union_all(*uids)))
+            for column in self.attachments()
+        ]
 
     def references(self) -> Iterator[CoveredColumn]:
         """Yield the columns that name a customer without a foreign key."""

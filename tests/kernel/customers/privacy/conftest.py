@@ -87,12 +87,31 @@ def zanzi(customer_factory, unit, gym):
         add(sale)
         uow.session.flush()
         add(SaleLine(sale_id=sale.id, position=1, description="Chair", quantity=40, unit_price=2, amount=80))
+        _tell_beside(uow, her)
         run = uow.session.connection().exec_driver_sql
         run(f"INSERT INTO gym_member (id, customer_id, locker) VALUES (1, {her.id}, '{CANARIES[4]}')")
         run(f"INSERT INTO gym_member (id, customer_id, locker) VALUES (2, {friend.id}, 'theirs')")
         run(f"INSERT INTO gym_visit (id, member_id, said) VALUES (1, 1, '{CANARIES[4]}')")
         run(f"INSERT INTO gym_sum (id, customer_id, guest, paid) VALUES (1, {her.id}, '{CANARIES[0]}', 12)")
     return her, friend
+
+
+def _tell_beside(uow, her):
+    """A note on her, a file on that note, and the rows of an import that wrote her."""
+    from crm_kernel.collaboration.attachments.models import Attachment, StoredFile
+    from crm_kernel.collaboration.models import Note
+    from crm_kernel.records.importing.models import ImportRow, ImportRun
+
+    note = Note(subject_type="customer", subject_uid=her.uid, author_name="Rep", title=CANARIES[4], body=CANARIES[0])
+    file = StoredFile(digest="0" * 64, size=3, media_type="text/plain", created_at=uow.now)
+    run = ImportRun(actor="system", channel="cli", name="people")
+    uow.session.add_all([note, file, run])
+    uow.session.flush()
+    common = {"author_name": "Rep", "size": 3, "media_type": "text/plain", "file_id": file.id}
+    uow.session.add(Attachment(subject_type="note", subject_uid=note.uid, name=f"{CANARIES[4]}.txt", **common))
+    uow.session.add(Attachment(subject_type="customer", subject_uid=her.uid, name=f"{CANARIES[1]}.txt", **common))
+    row = {"run_id": run.id, "verdict": "created", "source": 0, "number": 1, "record_type": "customer"}
+    uow.session.add(ImportRow(record_uid=her.uid, after={"given_name": CANARIES[0]}, **row))
 
 
 @pytest.fixture
