@@ -189,7 +189,7 @@ class KernelPlugin(Plugin):
     @hookimpl
     def crm_register_notification_kinds(self) -> Sequence[c.NotificationKind]:
         """Return what the kernel itself tells users."""
-        return collaboration.notification_kinds()
+        return [*collaboration.notification_kinds(), *webhooks.notification_kinds()]
 
     @hookimpl
     def crm_register_inbound_webhooks(self) -> Sequence[c.InboundWebhook]:

@@ -15,7 +15,7 @@ class WebhookDisabled(Event):
 
     name: ClassVar[str] = "kernel.webhook_disabled"
     webhook_id: UUID
-    #: ``failing``, ``gone`` or ``user``.
+    #: ``failing`` or ``gone``.
     reason: str
 
 

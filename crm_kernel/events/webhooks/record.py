@@ -14,7 +14,7 @@ from flask import url_for
 from flask_babel import lazy_gettext as _l
 
 from crm_kernel.access.actor import Actor
-from crm_kernel.contributions import Job, JobKind
+from crm_kernel.contributions import Job, JobKind, NotificationKind
 from crm_kernel.events.webhooks import services
 from crm_kernel.events.webhooks.expiry import expire_deliveries
 from crm_kernel.events.webhooks.fanout import FAN_OUT, QUEUE, SEND, fan_out
@@ -22,6 +22,7 @@ from crm_kernel.events.webhooks.models import DeliveryState, WebhookDelivery, We
 from crm_kernel.events.webhooks.replaying import REPLAY, replay_chunk, replay_since
 from crm_kernel.events.webhooks.schemas import DeliverySchema, ReplaySchema, WebhookSchema
 from crm_kernel.events.webhooks.sending import attempt_delivery
+from crm_kernel.events.webhooks.settling import SWITCHED_OFF
 from crm_kernel.records.plan import plan_of, record_type
 from crm_kernel.records.reading import page_of, parse_query
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
@@ -53,6 +54,19 @@ def jobs() -> list[Job]:
             queue="housekeeping",
             priority=10,
         ),
+    ]
+
+
+def notification_kinds() -> list[NotificationKind]:
+    """Return what users are told of their webhooks."""
+    return [
+        NotificationKind(
+            name=SWITCHED_OFF,
+            label=_l("A webhook was switched off"),
+            text=_l("The webhook %(title)s was switched off: its address takes nothing any more"),
+            icon="webhook",
+            email="immediate",
+        )
     ]
 
 

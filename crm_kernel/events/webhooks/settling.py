@@ -17,6 +17,7 @@ from flask import current_app
 from uuid_utils.compat import uuid7
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.collaboration.notifications.services import notify
 from crm_kernel.events.webhooks.events import WebhookDisabled
 from crm_kernel.events.webhooks.fanout import enqueue_attempt
 from crm_kernel.events.webhooks.models import ATTEMPT, DELIVERY, ENDPOINT, DeliveryState, WebhookEndpoint
@@ -34,6 +35,8 @@ PAUSES = (
 )
 #: Answers that say "too much": the address is left alone for a while, whatever else waits for it.
 OVERLOADED = frozenset({429, 502, 503, 504})
+#: The notification that tells a webhook's user that it was switched off.
+SWITCHED_OFF = "kernel.webhook_switched_off"
 #: "Gone": nobody wants to be told any more.
 GONE = 410
 #: How long an address is left alone that is overloaded or does not answer, and at most when it asks for more.
@@ -93,10 +96,11 @@ def withhold(delivery_uid: UUID, state: DeliveryState, reason: str, uow: UnitOfW
 
 
 def switch_off(uow: UnitOfWork, endpoint: WebhookEndpoint, reason: str) -> None:
-    """Switch a webhook off by itself and tell of it; ``reason`` is ``failing``, ``gone`` or ``user``."""
+    """Switch a webhook off by itself and tell of it, its user too; ``reason`` is ``failing`` or ``gone``."""
     if endpoint.enabled:
         endpoint.enabled, endpoint.disabled_reason = False, reason
         uow.record(WebhookDisabled(webhook_id=endpoint.uid, reason=reason))
+        notify(uow, [endpoint.user_id], SWITCHED_OFF, endpoint)
 
 
 def _delivery(uow: UnitOfWork, uid: UUID) -> Any:

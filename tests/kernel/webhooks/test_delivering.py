@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from crm_kernel.collaboration.notifications.models import Notification
 from crm_kernel.events.webhooks.models import WebhookAttempt, WebhookEndpoint
 from crm_kernel.jobs.models import JobRow, JobState
 
@@ -154,7 +155,7 @@ def test_after_ten_attempts_over_three_days_it_has_failed(
 
 
 def test_an_address_that_is_gone_is_asked_once_and_switched_off(
-    admin, webhook, receiver, deliver_events, deliveries, endpoint, recorded_events
+    admin, webhook, receiver, deliver_events, deliveries, endpoint, recorded_events, unit
 ):
     receiver.answer = lambda _request: (410, {}, b"")
     admin.post("/api/customers", ADA)
@@ -164,6 +165,9 @@ def test_an_address_that_is_gone_is_asked_once_and_switched_off(
     assert (deliveries()[0].state, len(receiver.received)) == ("failed", 1)
     assert (endpoint().enabled, endpoint().disabled_reason) == (False, "gone")
     assert [event.reason for event in recorded_events("kernel.webhook_disabled")] == ["gone"]
+    with unit() as uow:
+        told = uow.session.scalars(sa.select(Notification)).one()
+        assert (told.kind, told.user_id) == ("kernel.webhook_switched_off", admin.user.id)
 
 
 def test_after_days_of_failures_it_is_switched_off(admin, webhook, receiver, deliver_events, endpoint, unit, later):
