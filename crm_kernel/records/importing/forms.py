@@ -47,9 +47,9 @@ def field_choices(plan: TypePlan) -> list[tuple[str, str]]:
 
 
 def constant_fields(plan: TypePlan) -> list[str]:
-    """Return the fields that a page asks a fixed value of: those a record needs, and its external key."""
+    """Return the fields that a page asks a fixed value of: those a record needs, and the source of its external key."""
     needed = [name for name, field in plan.fields.items() if field.writable and field.field.required]
-    return list(dict.fromkeys([*needed, *plan.record_type.external_key]))
+    return list(dict.fromkeys([*needed, *plan.record_type.external_key[:-1]]))
 
 
 def match_choices(plan: TypePlan) -> list[tuple[str, str]]:
