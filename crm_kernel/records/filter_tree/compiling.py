@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.util import ClauseAdapter
 
 from crm_kernel.access.policy import sees_all, visible
+from crm_kernel.database import Uid
 from crm_kernel.records.catalogue import Catalogue, Entry, Relation, catalogue_of
 from crm_kernel.records.filter_tree import values
 from crm_kernel.records.filter_tree.checking import dated, named_entry, named_relation
@@ -294,4 +295,5 @@ def _indexed(table: sa.Table, entry: Entry) -> bool:
 
 
 def _blank(entry: Entry) -> bool:
-    return entry.plan.kind is Kind.TEXT
+    # An id is text to people and no text to the database: it cannot be compared with an empty one.
+    return entry.plan.kind is Kind.TEXT and not isinstance(entry.column.type, Uid)

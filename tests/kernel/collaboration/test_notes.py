@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 ONLY_OWN = {"customer.read": "own", "note.*": "all", "user.read": "all"}
@@ -46,6 +48,18 @@ def test_not_every_record_takes_notes(api, write, name):
 
     assert refused.status_code == 422
     assert "customer" in refused.json["errors"]["subject_type"][0]
+
+
+@pytest.mark.parametrize(("operator", "value", "found"), [("empty", False, 1), ("empty", True, 0), ("ne", None, 1)])
+def test_notes_are_filtered_by_the_id_of_what_they_are_about(api, write, factories, operator, value, found):
+    boss, other = api("administrator"), factories.organization()
+    write(boss, "hello")
+    wanted = {"field": "subject_id", "op": operator, "value": str(other.uid) if value is None else value}
+
+    listed = boss.get("/api/notes", filter=json.dumps(wanted))
+
+    assert listed.status_code == 200, listed.text
+    assert len(listed.json["items"]) == found
 
 
 def test_an_empty_note_is_refused(api, write):
