@@ -79,6 +79,10 @@ class Unauthenticated(CrmError):
     title: ClassVar[str] = N_("Not authenticated")
 
 
+class SecondFactorNeeded(Forbidden):
+    """A role of the user asks for a second factor and he has set none up yet; until then he reaches only that page."""
+
+
 class NotFound(CrmError):
     """No such record, or none that this actor may see (the two are indistinguishable on purpose)."""
 

@@ -214,6 +214,47 @@ def assign(instance: Instance, email: str, role: str, remove: bool, dry_run: boo
     message(f"{email} {'no longer holds' if remove else 'holds'} {role}.")
 
 
+@users.command("sessions")
+@_EMAIL
+@json_option
+@instance_options
+def sessions(instance: Instance, email: str, as_json: bool) -> None:
+    """List the browsers a user is logged in with, the last seen first."""
+    from crm_kernel.access import services
+    from crm_kernel.access.sessions import described, sessions_of
+
+    with instance.reading() as uow:
+        rows = [described(row) for row in sessions_of(uow, services.user_by_email(uow, email))]
+    echo_records(as_json, ("device", "address", "method", "created_at", "seen_at"), rows)
+
+
+@users.command("sign-out")
+@_EMAIL
+@dry_run_option
+@instance_options
+def sign_out(instance: Instance, email: str, dry_run: bool) -> None:
+    """End every session of a user; his API tokens stay."""
+    from crm_kernel.access import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        services.end_sessions(uow, services.user_by_email(uow, email))
+    message(f"{email} is signed out everywhere.")
+
+
+@users.command("reset-second-factor")
+@_EMAIL
+@dry_run_option
+@instance_options
+def reset_second_factor(instance: Instance, email: str, dry_run: bool) -> None:
+    """Take app, recovery codes and passkeys from a user who lost them, and end his sessions."""
+    from crm_kernel.access import services
+    from crm_kernel.access.factors.services import reset_second_factor as reset
+
+    with instance.writing(dry_run=dry_run) as uow:
+        reset(uow, services.user_by_email(uow, email))
+    message(f"{email} has no second factor any more; he logs in by password and sets up a new one.")
+
+
 def new_password() -> str:
     """Return a random password of 20 characters."""
     return secrets.token_urlsafe(15)

@@ -19,7 +19,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.actor import ANONYMOUS, Actor
 from crm_kernel.access.grants import ReachCache, generation_column
-from crm_kernel.access.models import ApiToken, AppUser
+from crm_kernel.access.models import ApiToken, AppUser, UserSession
 from crm_kernel.access.secrets import digest_of, prefix_of
 from crm_kernel.errors import Unauthenticated
 from crm_kernel.records.custom_fields.current import version_column, version_of
@@ -35,6 +35,10 @@ log = logging.getLogger("crm.access")
 EXTENSION = "crm_access"
 #: How often a token's mark "last used" is renewed at most.
 MARK_EVERY = dt.timedelta(minutes=1)
+#: How often a session's mark "last seen" is renewed at most.
+SEEN_EVERY = dt.timedelta(minutes=5)
+#: Key of a cookie for the random part that names the session's row.
+SESSION_KEY = "sid"
 
 _USER = (
     AppUser.id,
@@ -46,8 +50,20 @@ _USER = (
     AppUser.session_epoch,
 )
 # Made once: building them anew costs more than running them.
-_BY_SESSION = sa.select(*_USER, generation_column, version_column).where(
-    AppUser.fs_uniquifier == sa.bindparam("uniquifier")
+_BY_SESSION = (
+    sa.select(
+        *_USER,
+        generation_column,
+        version_column,
+        AppUser.tf_primary_method,
+        UserSession.id.label("session_id"),
+        UserSession.seen_at,
+        UserSession.ended_at,
+    )
+    .outerjoin(
+        UserSession, sa.and_(UserSession.user_id == AppUser.id, UserSession.digest == sa.bindparam("session_digest"))
+    )
+    .where(AppUser.fs_uniquifier == sa.bindparam("uniquifier"))
 )
 _BY_PREFIX = (
     sa.select(
@@ -73,6 +89,8 @@ class AccessState:
     reaches: ReachCache = field(default_factory=ReachCache)
     #: token key → when this process last marked it used; saves the short write when several requests race.
     marked: dict[int, dt.datetime] = field(default_factory=dict)
+    #: The same for sessions and the mark "last seen".
+    seen: dict[int, dt.datetime] = field(default_factory=dict)
 
 
 def access_state() -> AccessState:
@@ -101,10 +119,20 @@ def _by_session(uow: UnitOfWork) -> Actor:
     uniquifier, _dot, epoch = str(session.get("_user_id", "")).rpartition(".")
     if not uniquifier:
         return ANONYMOUS
-    row = uow.session.execute(_BY_SESSION, {"uniquifier": uniquifier}).first()
+    named = str(session.get(SESSION_KEY, ""))
+    values = {"uniquifier": uniquifier, "session_digest": digest_of(named) if named else ""}
+    row = uow.session.execute(_BY_SESSION, values).first()
     if row is None or not row.active or str(row.session_epoch) != epoch:
         return ANONYMOUS
-    return _actor(uow, row, "user")
+    # A cookie of a version that kept no sessions names none: the epoch alone decides about it.
+    if named and (row.session_id is None or row.ended_at is not None):
+        return ANONYMOUS
+    if row.session_id is not None and uow.now - row.seen_at >= SEEN_EVERY:
+        g.crm_session_seen = row.session_id
+    actor = _actor(uow, row, "user")
+    reach = access_state().reaches.get(uow.session, row.access_generation, row.id)
+    g.crm_lacks_factor = reach.second_factor and row.tf_primary_method is None
+    return actor
 
 
 def _by_token(uow: UnitOfWork, token: str) -> Actor:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask_security import SQLAlchemyUserDatastore
 from flask_security.password_util import PasswordUtil
 
-from crm_kernel.access.models import AppUser, Role, WebAuthnCredential
+from crm_kernel.access.models import AppUser, Role
 from crm_kernel.access.passwords import normalized, password_problems
 from crm_kernel.customers.values.emails import normalize_email
 from crm_kernel.customers.values.errors import ValueProblem
@@ -22,7 +22,7 @@ class Datastore(SQLAlchemyUserDatastore):
     """Flask-Security's view of the user tables."""
 
     def __init__(self) -> None:
-        super().__init__(db, AppUser, Role, WebAuthnCredential)  # type: ignore[arg-type]
+        super().__init__(db, AppUser, Role)  # type: ignore[arg-type]
 
     def commit(self) -> None:
         """Do nothing: the unit of work of the request commits."""

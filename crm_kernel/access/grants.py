@@ -32,6 +32,9 @@ GENERATION = "access.generation"
 #: Users kept per process; beyond it the memory starts anew.
 _LIMIT = 10_000
 
+#: Marks, in place of a record type, the rows of roles that ask for a second factor.
+_SECOND_FACTOR = "*"
+
 #: The access generation as a subquery for the statement that finds the user.
 generation_column = (
     sa.select(SettingRow.value).where(SettingRow.name == GENERATION).scalar_subquery().label("access_generation")
@@ -46,6 +49,8 @@ class Reach:
     team_ids: tuple[int, ...]
     #: Record type → field → what the roles leave of it.
     field_rules: FieldRules = field(default_factory=dict)
+    #: Whether a role of his asks for a second factor.
+    second_factor: bool = False
 
 
 @dataclass(slots=True)
@@ -74,8 +79,11 @@ def read_reach(session: Session, user_id: int) -> Reach:
     teams: list[int] = []
     by_role: dict[int, dict[str, Scope]] = {}
     rules: dict[int, dict[tuple[str, str], str]] = {}
+    second_factor = False
     for pattern, scope, team_id, role_id, record_type, name in session.execute(_REACH, {"user_id": user_id}):
-        if record_type is not None:
+        if record_type == _SECOND_FACTOR:
+            second_factor = True
+        elif record_type is not None:
             rules.setdefault(role_id, {})[record_type, name] = pattern
         elif pattern is None:
             teams.append(team_id)
@@ -83,7 +91,12 @@ def read_reach(session: Session, user_id: int) -> Reach:
             grants[pattern] = max(Scope(scope), grants.get(pattern, Scope.OWN))
             by_role.setdefault(role_id, {})[pattern] = Scope(scope)
     # Ordered by depth, hence the user's own team comes first; a cycle would repeat some.
-    return Reach(Grants(_effective(grants)), tuple(dict.fromkeys(teams)), combined(rules, by_role) if rules else {})
+    return Reach(
+        Grants(_effective(grants)),
+        tuple(dict.fromkeys(teams)),
+        combined(rules, by_role) if rules else {},
+        second_factor,
+    )
 
 
 def effective_grants(grants: Mapping[str, Scope], registry: Registry) -> dict[str, Scope]:
@@ -170,7 +183,14 @@ def _reach_statement() -> sa.CompoundSelect[Any]:
         .join(UserRole, UserRole.role_id == FieldRule.role_id)
         .where(held)
     )
-    both = sa.union_all(grants, rules, teams).subquery()
+    factor = (
+        sa.select(
+            sa.literal(""), sa.literal(0), sa.literal(0), UserRole.role_id, sa.literal(_SECOND_FACTOR), sa.literal("")
+        )
+        .join(Role, UserRole.role_id == Role.id)
+        .where(held, Role.second_factor)
+    )
+    both = sa.union_all(grants, rules, factor, teams).subquery()
     return sa.select(both).order_by(both.c.scope, both.c.team_id)  # type: ignore[return-value]
 
 

@@ -1,4 +1,4 @@
-"""Log-in: the form, the count of wrong passwords, and what a good log-in leaves behind.
+"""Log-in: the count of tries, and what a good log-in leaves behind.
 
 Two walls against guessing. The rate limit (``throttle.py``) is per process and per address; the count here is in the
 database, exact under parallel tries in every process, because it is raised before the password is looked at. A locked
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from flask import g, session
-from flask_security.forms import LoginForm
 
-from crm_kernel.access.datastore import Datastore
 from crm_kernel.access.models import AppUser
+from crm_kernel.access.sessions import begin_session
 from crm_kernel.database import db, utcnow
+from crm_kernel.unit_of_work import current_uow
 
 log = logging.getLogger("crm.access")
 
@@ -26,21 +27,7 @@ MAX_FAILED_LOGINS = 10
 LOCKED_FOR = dt.timedelta(minutes=15)
 
 
-class CrmLoginForm(LoginForm):
-    """Flask-Security's form without "remember me"; counts the try before it checks the password."""
-
-    #: Removes the field: sessions last as long as the configuration says.
-    remember = None
-
-    def validate(self, **kwargs: Any) -> bool:
-        """Say whether user and password fit; an unknown, locked or inactive user takes as long and says the same."""
-        self.ifield = self.email
-        found = Datastore().find_user(email=self.email.data) if self.email.data else None
-        self.user = found if found is not None and found.active and _count_try(found.id) else None
-        return bool(super().validate(**kwargs))
-
-
-def _count_try(user_id: int) -> bool:
+def count_try(user_id: int) -> bool:
     """Count a try and say whether it may be made; holds the user's row, so that parallel tries queue up."""
     now = utcnow()
     last = AppUser.failed_logins + 1 >= MAX_FAILED_LOGINS
@@ -60,13 +47,18 @@ def _count_try(user_id: int) -> bool:
     return row is not None
 
 
-def after_login(_sender: Any, user: AppUser, **_context: Any) -> None:
-    """Note a good log-in, forget the failed ones, and begin the session with a CSRF token of its own."""
-    noted = sa.update(AppUser).where(AppUser.id == user.id)
-    values = {"last_login_at": utcnow(), "failed_logins": 0, "locked_until": None}
-    db.session.execute(noted.values(**values).execution_options(synchronize_session=False))
+def after_login(_sender: Any, user: AppUser, authn_via: Sequence[str] = (), **_context: Any) -> None:
+    """Note a good log-in, forget the failed ones, and begin a session with a CSRF token of its own."""
+    forget_tries(user.id, last_login_at=utcnow())
+    begin_session(current_uow(), user, "password" if "change" in authn_via else "+".join(authn_via))
     session.pop("csrf_token", None)
     g.pop("csrf_token", None)
+
+
+def forget_tries(user_id: int, **more: Any) -> None:
+    """Forget the tries of a user who has proved who he is."""
+    noted = sa.update(AppUser).where(AppUser.id == user_id).values(failed_logins=0, locked_until=None, **more)
+    db.session.execute(noted.execution_options(synchronize_session=False))
 
 
 def after_new_password(_sender: Any, user: AppUser, **_context: Any) -> None:

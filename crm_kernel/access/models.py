@@ -1,4 +1,4 @@
-"""The tables of access: users, teams, roles with their grants, API tokens, passkeys, the audit log.
+"""The tables of access: users, teams, roles with their grants, API tokens, log-ins, passkeys, the audit log.
 
 Columns say in ``info`` how the audit treats them: ``{"audit": "secret"}`` is noted as changed, never with its value;
 ``{"audit": "omit"}`` leaves no trace (marks that change by themselves). Any model may use the two.
@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 from uuid_utils.compat import uuid7
 
 from crm_kernel.access.actor import Scope
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     # Flask-Security annotates plain attributes, which mapped ones cannot redefine for a type checker.
     class UserMixin: ...
 
-    class WebAuthnMixin: ...
-
 else:
-    from flask_security import UserMixin, WebAuthnMixin
+    from flask_security import UserMixin
 
 #: ``info`` of a column whose value must never appear in the audit log.
 SECRET = {"audit": "secret"}
@@ -64,13 +62,16 @@ class AppUser(UserMixin, RecordMixin, Model):
     #: Log-ins tried with a wrong password since the last good one; at the limit the account is locked for a while.
     failed_logins: Mapped[int] = mapped_column(sa.Integer, default=0, server_default="0", info=OMITTED)
     locked_until: Mapped[dt.datetime | None] = mapped_column(info=OMITTED)
-    #: For passkeys and second factors.
+    #: What authenticators know the user by; random.
     fs_webauthn_user_handle: Mapped[str | None] = mapped_column(sa.String(64), unique=True, info=OMITTED)
-    tf_primary_method: Mapped[str | None] = mapped_column(sa.String(64))
+    #: The second factor he has: ``totp``, ``passkey`` where that is the only one, None for none.
+    tf_primary_method: Mapped[str | None] = mapped_column(sa.String(64), info=OMITTED)
+    #: Sealed with the instance's key.
     tf_totp_secret: Mapped[str | None] = mapped_column(sa.String(255), info=SECRET)
+    #: Number of the last time step whose code was taken: no code is good twice.
+    totp_counter: Mapped[int | None] = mapped_column(sa.BigInteger, info=OMITTED)
+    #: SHA-256 of the recovery codes that are left, hexadecimal.
     mf_recovery_codes: Mapped[list[str] | None] = mapped_column(NullableJson, info=SECRET)
-
-    webauthn: Mapped[list[WebAuthnCredential]] = relationship(back_populates="user", cascade="all, delete-orphan")
 
     @property
     def roles(self) -> tuple[()]:
@@ -91,6 +92,8 @@ class Role(RecordMixin, Model):
     description: Mapped[str] = mapped_column(sa.String(255), default="", server_default="")
     #: Made by the kernel: cannot be deleted.
     builtin: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    #: Whether its holders reach nothing by password alone.
+    second_factor: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
 
 
 class UserRole(RecordMixin, Model):
@@ -153,29 +156,47 @@ class ApiToken(RecordMixin, Model):
     last_used_at: Mapped[dt.datetime | None] = mapped_column(info=OMITTED)
 
 
-class WebAuthnCredential(WebAuthnMixin, Model):
-    """A passkey or security key of a user."""
+class UserSession(Model):
+    """A log-in in one browser; the cookie holds what its digest is of, and is worth nothing once it has ended."""
+
+    __tablename__ = "user_session"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid7)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
+    #: SHA-256 of the cookie's random part, hexadecimal.
+    digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    #: ``AppUser.get_id()`` when it began: a new epoch or identifier of the user ends it too.
+    identity: Mapped[str] = mapped_column(sa.String(80))
+    #: How he proved who he is: ``password``, ``password+totp``, ``password+recovery``, ``passkey``.
+    method: Mapped[str] = mapped_column(sa.String(30))
+    #: The browser's own name for itself, cut; says what people recognise, proves nothing.
+    device: Mapped[str] = mapped_column(sa.String(255), default="")
+    address: Mapped[str] = mapped_column(sa.String(45), default="")
+    created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+    #: Exact to five minutes.
+    seen_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+    ended_at: Mapped[dt.datetime | None]
+
+
+class WebAuthnCredential(Model):
+    """A passkey or security key of a user; only its public key is here."""
 
     __tablename__ = "webauthn"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid7)
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
     credential_id: Mapped[bytes] = mapped_column(sa.LargeBinary(1024), unique=True)
     public_key: Mapped[bytes] = mapped_column(sa.LargeBinary)
-    sign_count: Mapped[int] = mapped_column(sa.Integer, default=0)
+    #: Raised by the authenticator with every use, where it counts; a lower one means a copy.
+    sign_count: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     transports: Mapped[list[str] | None] = mapped_column(NullableJson)
-    extensions: Mapped[str | None] = mapped_column(sa.String(255))
-    device_type: Mapped[str] = mapped_column(sa.String(64))
-    backup_state: Mapped[bool]
+    #: Whether it may be copied to the user's other devices.
+    synced: Mapped[bool]
     name: Mapped[str] = mapped_column(sa.String(64))
-    usage: Mapped[str] = mapped_column(sa.String(64))
-    lastuse_datetime: Mapped[dt.datetime] = mapped_column(default=utcnow)
-
-    user: Mapped[AppUser] = relationship(back_populates="webauthn")
-
-    def get_user_mapping(self) -> dict[str, Any]:
-        """Return how Flask-Security finds the user."""
-        return {"id": self.user_id}
+    created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+    last_used_at: Mapped[dt.datetime | None]
 
 
 class AuditLog(Model):

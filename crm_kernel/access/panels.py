@@ -1,4 +1,4 @@
-"""What only those who administer users see on a user's page: when he logged in, and whether he is locked out."""
+"""What only those who administer users see on a user's page: his log-ins, whether he is locked out, his second factor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask_babel import lazy_gettext as _l
 
 from crm_kernel.access.models import AppUser
+from crm_kernel.access.sessions import described, sessions_of
 from crm_kernel.contributions import Panel
 
 if TYPE_CHECKING:
@@ -37,4 +38,7 @@ def _load(uow: UnitOfWork, user: AppUser) -> Mapping[str, Any]:
         "last_login_at": user.last_login_at,
         "locked_until": user.locked_until if locked else None,
         "explain_url": explain_url(uow.actor, user=user.uid),
+        "factor": user.tf_primary_method,
+        "sessions": [described(row) for row in sessions_of(uow, user)],
+        "email": user.email,
     }

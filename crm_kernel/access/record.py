@@ -13,7 +13,18 @@ import sqlalchemy as sa
 from flask_babel import lazy_gettext as _l
 from marshmallow import Schema, fields, validate
 
+from crm_kernel.access.action_schemas import (
+    ACCESS,
+    SCOPES,
+    FieldSchema,
+    NewGrantSchema,
+    PasswordSchema,
+    RestrictedFieldSchema,
+    RevokedGrantSchema,
+    RoleNameSchema,
+)
 from crm_kernel.access.actor import Actor, Scope, widest
+from crm_kernel.access.factors.services import reset_second_factor
 from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission, Team, UserRole
 from crm_kernel.access.preferences import first_language, language_choices, timezone_choices, usual_timezone
 from crm_kernel.access.services import (
@@ -25,6 +36,7 @@ from crm_kernel.access.services import (
     deactivate_user,
     delete_role,
     delete_team,
+    end_sessions,
     grant,
     revoke,
     role_named,
@@ -40,11 +52,6 @@ from crm_kernel.records.fields import Choice, Collection, Reference
 from crm_kernel.records.known_text import KnownText
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 from crm_kernel.unit_of_work import UnitOfWork
-
-_SCOPES = {"own": _l("Own records"), "team": _l("Records of the team"), "all": _l("All records")}
-
-
-_ACCESS = {"hidden": _l("Neither seen nor written"), "read": _l("Seen, not written")}
 
 #: Fields of a user that only those see who may change users.
 _ADMINISTRATION = {"needs": "update"}
@@ -106,7 +113,7 @@ class GrantSchema(Schema):
     """What a role allows."""
 
     permission = fields.String(metadata={"label": _l("Permission")})
-    scope = Choice(_SCOPES, attribute="reach", metadata={"label": _l("Reach")})
+    scope = Choice(SCOPES, attribute="reach", metadata={"label": _l("Reach")})
 
 
 class FieldRuleSchema(Schema):
@@ -114,7 +121,7 @@ class FieldRuleSchema(Schema):
 
     record_type = fields.String(metadata={"label": _l("Record type"), "show_as": "record_type"})
     field = fields.String(metadata={"label": _l("Field")})
-    access = Choice(_ACCESS, metadata={"label": _l("Access")})
+    access = Choice(ACCESS, metadata={"label": _l("Access")})
 
 
 class RoleSchema(Schema):
@@ -125,6 +132,13 @@ class RoleSchema(Schema):
         known=BUILTIN_DESCRIPTIONS, validate=validate.Length(max=255), metadata={"label": _l("Description")}
     )
     builtin = fields.Boolean(dump_only=True, metadata={"label": _l("Built in")})
+    second_factor = fields.Boolean(
+        load_default=False,
+        metadata={
+            "label": _l("Second factor required"),
+            "help": _l("Who holds the role sets up a second factor before he reaches anything else."),
+        },
+    )
     field_rules = Collection(
         FieldRuleSchema,
         model=FieldRule,
@@ -141,52 +155,6 @@ class RoleSchema(Schema):
         dump_only=True,
         metadata={"label": _l("Grants")},
     )
-
-
-class PasswordSchema(Schema):
-    """A new password for somebody else."""
-
-    password = fields.String(required=True, metadata={"label": _l("New password"), "widget": "password"})
-
-
-class RoleNameSchema(Schema):
-    """A role to give or take."""
-
-    role = fields.String(
-        required=True, metadata={"label": _l("Role"), "help": _l("Its name, for example representative.")}
-    )
-
-
-class NewGrantSchema(Schema):
-    """A permission to grant."""
-
-    permission = fields.String(
-        required=True, metadata={"label": _l("Permission"), "help": _l("For example customer.read or sfa.*")}
-    )
-    scope = Choice(_SCOPES, load_default="all", metadata={"label": _l("Reach")})
-
-
-class RevokedGrantSchema(Schema):
-    """A permission to revoke."""
-
-    permission = fields.String(required=True, metadata={"label": _l("Permission")})
-
-
-class FieldSchema(Schema):
-    """A field whose rule goes."""
-
-    record_type = fields.String(
-        required=True, metadata={"label": _l("Record type"), "help": _l("For example customer or sfa.opportunity.")}
-    )
-    field = fields.String(
-        required=True, metadata={"label": _l("Field"), "help": _l("For example annual_revenue, cf_tier or bank.risk.")}
-    )
-
-
-class RestrictedFieldSchema(FieldSchema):
-    """A field that a role's holders shall not see, or not write."""
-
-    access = Choice(_ACCESS, load_default="hidden", metadata={"label": _l("Access")})
 
 
 def record_types() -> list[RecordType]:
@@ -220,6 +188,15 @@ def _user() -> RecordType:
                 icon="lock",
                 color="danger",
                 available=lambda user: bool(user.active),
+            ),
+            Action(name="sign_out", label=_l("Sign out everywhere"), service=end_sessions, icon="logout"),
+            Action(
+                name="reset_second_factor",
+                label=_l("Reset the second factor"),
+                service=reset_second_factor,
+                icon="shield-lock",
+                color="danger",
+                available=lambda user: user.tf_primary_method is not None,
             ),
             Action(
                 name="activate",
@@ -271,7 +248,7 @@ def _role() -> RecordType:
         sorts=("name", "created_at"),
         default_sort="name",
         search=("name", "description"),
-        form=(FormSection(title=_l("Role"), fields=("name", "description")),),
+        form=(FormSection(title=_l("Role"), fields=("name", "description", "second_factor")),),
         actions=(
             _action("grant", _l("Grant a permission"), _grant, NewGrantSchema, icon="lock-open"),
             _action("revoke", _l("Revoke a permission"), _revoke, RevokedGrantSchema, icon="lock"),

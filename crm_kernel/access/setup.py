@@ -1,6 +1,6 @@
 """Puts access into the application: cookies, CSRF, Flask-Security with its traps closed, limits, the audit.
 
-Flask-Security serves log-in, log-out and passwords. Its own roles, tokens, principal and mail stay unused: the one
+Flask-Security serves log-out and passwords; log-in and second factors are in ``signin``. Its own roles, tokens, principal and mail stay unused: the one
 policy decides, bearer tokens are ours, and nothing may query before the unit of work is open.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import Flask, g, request, session
+from flask_login import user_logged_out
 from flask_security import (
     Security,
     password_changed,
@@ -22,26 +23,28 @@ from flask_security.core import AnonymousUser
 from flask_wtf.csrf import CSRFProtect
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.audit import watch_changes
 from crm_kernel.access.authentication import EXTENSION, AccessState, bearer_token
 from crm_kernel.access.datastore import Datastore, PasswordRules
 from crm_kernel.access.grants import watch_access
-from crm_kernel.access.login import CrmLoginForm, after_login, after_new_password
-from crm_kernel.access.marks import mark_token_used
+from crm_kernel.access.login import after_login, after_new_password
+from crm_kernel.access.marks import mark_use
 from crm_kernel.access.models import AppUser
 from crm_kernel.access.reset import NoMail, can_send_mail, send_reset_link
+from crm_kernel.access.sessions import after_logout
+from crm_kernel.access.signin import blueprint as signin_pages
+from crm_kernel.access.signin.password import log_in, prove_again
 from crm_kernel.access.throttle import init_throttle
 from crm_kernel.access.views import pages
 from crm_kernel.database import db, utcnow
 
 #: Endpoint → permission of the views that Flask-Security brings.
 FOREIGN_PERMISSIONS = {
-    "security.login": "public",
     "security.logout": "public",
     "security.forgot_password": "public",
     "security.reset_password": "public",
     "security.change_password": "authenticated",
-    "security.verify": "authenticated",
     "security.static": "public",
 }
 
@@ -60,11 +63,9 @@ _SETTINGS: dict[str, Any] = {
     "SECURITY_POST_LOGOUT_VIEW": "/auth/login",
     "SECURITY_POST_CHANGE_VIEW": "/profile",
     "SECURITY_POST_RESET_VIEW": "/auth/login",
-    "SECURITY_LOGIN_USER_TEMPLATE": "access/login.html",
     "SECURITY_FORGOT_PASSWORD_TEMPLATE": "access/forgot_password.html",
     "SECURITY_RESET_PASSWORD_TEMPLATE": "access/reset_password.html",
     "SECURITY_CHANGE_PASSWORD_TEMPLATE": "access/change_password.html",
-    "SECURITY_VERIFY_TEMPLATE": "access/verify.html",
     "SECURITY_LOGOUT_METHODS": ["POST"],
     "SECURITY_CHANGEABLE": True,
     "SECURITY_RECOVERABLE": True,
@@ -103,9 +104,10 @@ def init_access(app: Flask) -> None:
     configure(app)
     init_csrf(app)
     init_security(app)
+    app.register_blueprint(signin_pages())
     init_throttle(app)
     app.register_blueprint(pages())
-    app.after_request(mark_token_used)
+    app.after_request(mark_use)
     watch_changes()
     if not sa.event.contains(db.session, "after_flush", watch_access):
         sa.event.listen(db.session, "after_flush", watch_access)
@@ -133,9 +135,9 @@ def init_csrf(app: Flask) -> None:
 
 def init_security(app: Flask) -> None:
     """Mount Flask-Security's pages over the project's models, and take out what would query or log in by itself."""
-    security = Security(
-        app, Datastore(), mail_util_cls=NoMail, password_util_cls=PasswordRules, login_form=CrmLoginForm
-    )
+    security = Security(app, Datastore(), mail_util_cls=NoMail, password_util_cls=PasswordRules)
+    # Its own check passwords inside the transaction, which holds SQLite's only lock for as long as argon2 takes.
+    app.view_functions["security.login"], app.view_functions["security.verify"] = log_in, prove_again
     security.login_manager.user_loader(_load_user)
     security.login_manager.request_loader(lambda _request: None)
     security.want_json(lambda _request: False)
@@ -144,8 +146,8 @@ def init_security(app: Flask) -> None:
     processors = app.template_context_processors[None]
     processors[:] = [processor for processor in processors if processor.__name__ != "_user_context_processor"]
     security.forgot_password_context_processor(lambda: {"can_send_mail": can_send_mail()})
-    security.login_context_processor(lambda: {"can_send_mail": can_send_mail()})
     user_authenticated.connect(after_login, app)
+    user_logged_out.connect(after_logout, app)
     password_changed.connect(after_new_password, app)
     password_reset.connect(after_new_password, app)
     reset_password_instructions_sent.connect(send_reset_link, app)
@@ -155,7 +157,12 @@ def _load_user(identity: str) -> AppUser | None:
     """Return the user of a session for Flask-Security's own pages; one query, inside the unit of work."""
     uniquifier, _dot, epoch = identity.rpartition(".")
     user: AppUser | None = Datastore().find_user(fs_uniquifier=uniquifier) if uniquifier else None
-    if user is None or not user.active or str(user.session_epoch) != epoch:
+    if (
+        user is None
+        or not user.active
+        or str(user.session_epoch) != epoch
+        or g.get("crm_actor", ANONYMOUS) is ANONYMOUS
+    ):
         return None
     g.fs_authn_via, g.fs_paa = "session", session.get("fs_paa", 0)
     return user

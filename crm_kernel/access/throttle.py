@@ -1,4 +1,4 @@
-"""Rate limits of the pages that check a password: five tries a minute per address and account.
+"""Rate limits of the pages that check a password or a code: five tries a minute per address and account.
 
 Counted before a transaction is opened, and only what failed: a whole company behind one address may log in at nine.
 The memory is the process's own unless ``RATELIMIT_STORAGE_URI`` names a shared one; the exact count per account is in
@@ -13,6 +13,8 @@ from flask import Blueprint, Flask, Response, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
+from crm_kernel.access.signin.pending import pending_account
+
 #: Per address and account, and per address whatever the account.
 PER_ACCOUNT, PER_ADDRESS = "5 per minute", "60 per minute"
 
@@ -23,6 +25,9 @@ _THROTTLED = frozenset(
         "security.forgot_password",
         "security.reset_password",
         "security.change_password",
+        "signin.second_factor",
+        "signin.use_passkey",
+        "signin.enable_totp",
     }
 )
 
@@ -31,13 +36,15 @@ def init_throttle(app: Flask) -> None:
     """Limit the POSTs of the log-in and password pages."""
     app.config.setdefault("RATELIMIT_STORAGE_URI", "memory://")
     limiter = Limiter(get_remote_address, app=app, headers_enabled=True)
-    pages = cast(Blueprint, app.blueprints["security"])
-    for limit, key in ((PER_ACCOUNT, _address_and_account), (PER_ADDRESS, get_remote_address)):
-        limiter.limit(limit, key_func=key, methods=["POST"], exempt_when=_not_throttled, deduct_when=_failed)(pages)
+    for name in ("security", "signin"):
+        pages = cast(Blueprint, app.blueprints[name])
+        for limit, key in ((PER_ACCOUNT, _address_and_account), (PER_ADDRESS, get_remote_address)):
+            limiter.limit(limit, key_func=key, methods=["POST"], exempt_when=_not_throttled, deduct_when=_failed)(pages)
 
 
 def _address_and_account() -> str:
-    return f"{get_remote_address()} {request.form.get('email', '').strip().lower()[:254]}"
+    account = request.form.get("email", "").strip().lower()[:254] or pending_account()
+    return f"{get_remote_address()} {account}"
 
 
 def _not_throttled() -> bool:
@@ -45,4 +52,4 @@ def _not_throttled() -> bool:
 
 
 def _failed(response: Response) -> bool:
-    return response.status_code != 302
+    return response.status_code not in (200, 302) if request.is_json else response.status_code != 302

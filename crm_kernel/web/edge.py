@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.policy import authorize
-from crm_kernel.errors import PluginError, Unauthenticated
+from crm_kernel.errors import PluginError, SecondFactorNeeded, Unauthenticated
 from crm_kernel.unit_of_work import UnitOfWork, reading, writing
 from crm_kernel.web.idempotency.once import once, wants_once
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 View = TypeVar("View", bound=Callable[..., Any])
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What somebody reaches whose role asks for a second factor that he lacks, besides the pages on which he sets one up.
+_WITHOUT_FACTOR = frozenset({"security.logout", "security.verify", "web.choose_language"})
 
 
 def permission(name: str, **by_method: str) -> Callable[[View], View]:
@@ -98,6 +100,7 @@ def identify(uow: UnitOfWork, needed: str) -> None:
     Raises:
         Unauthenticated: nobody is logged in and the permission is not ``public``.
         Forbidden: the actor lacks it.
+        SecondFactorNeeded: a role of his asks for a second factor, and he has none.
     """
     from crm_kernel.access.authentication import authenticate
 
@@ -106,6 +109,10 @@ def identify(uow: UnitOfWork, needed: str) -> None:
         return
     if uow.actor is ANONYMOUS:
         raise Unauthenticated(_("Log in, or send a valid API token in the Authorization header."))
+    if g.get("crm_lacks_factor") and request.blueprint != "signin" and request.endpoint not in _WITHOUT_FACTOR:
+        raise SecondFactorNeeded(
+            _("Your role asks for a second factor: set one up on the page “Sign-in and security”.")
+        )
     authorize(uow.actor, needed)
 
 

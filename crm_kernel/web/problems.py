@@ -14,7 +14,16 @@ from werkzeug.exceptions import HTTPException
 from crm_kernel.access.actor import ANONYMOUS, Actor
 from crm_kernel.access.audit import record_access
 from crm_kernel.access.authentication import authenticate
-from crm_kernel.errors import N_, Conflict, CrmError, Forbidden, InvalidInput, Replaced, Unauthenticated
+from crm_kernel.errors import (
+    N_,
+    Conflict,
+    CrmError,
+    Forbidden,
+    InvalidInput,
+    Replaced,
+    SecondFactorNeeded,
+    Unauthenticated,
+)
 from crm_kernel.unit_of_work import reading
 from crm_kernel.web.edge import channel, request_id
 
@@ -68,7 +77,7 @@ def wants_json() -> bool:
 
 
 def _on_crm_error(error: CrmError) -> Any:
-    if isinstance(error, Forbidden):
+    if isinstance(error, Forbidden) and not isinstance(error, SecondFactorNeeded):
         _note_refusal(error)
     if error.status >= 500:
         log.error("request %s failed: %s", request_id(), error)
@@ -84,6 +93,8 @@ def _on_crm_error(error: CrmError) -> Any:
         return answer
     if isinstance(error, Unauthenticated) and request.method in ("GET", "HEAD"):
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
+    if isinstance(error, SecondFactorNeeded) and request.method in ("GET", "HEAD"):
+        return redirect(url_for("signin.security"))
     return _page(error.status, _(error.title), str(error))
 
 

@@ -56,6 +56,8 @@ CALLS = {
     "users deactivate": ["bob@example.com"],
     "users activate": ["ivy@example.com"],
     "users reset-password": ["bob@example.com"],
+    "users sign-out": ["bob@example.com"],
+    "users reset-second-factor": ["bob@example.com"],
     "users token": ["bob@example.com", "--name", "script"],
     "users assign": ["bob@example.com", "manager"],
     "teams create": ["North"],
@@ -273,6 +275,7 @@ def _store_rows(database: Path) -> None:
         INSERT INTO module (name, state, version, changed_at) VALUES
             ('alpha', 'enabled', '1.0.0', {at}), ('gamma', 'disabled', '1.0.0', {at}), ('delta', 'enabled', '0.9', {at});
         INSERT INTO gamma_thing (id) VALUES (1), (2);
+        UPDATE app_user SET tf_totp_secret = 'x', tf_primary_method = 'totp' WHERE email = 'bob@example.com';
         DELETE FROM search_entry;
         DELETE FROM job;
         INSERT INTO event (id, uid, name, version, occurred_at, payload, actor, channel, request_id, causation_depth)

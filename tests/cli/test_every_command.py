@@ -11,7 +11,7 @@ import pytest
 READING = {
     "modules explain", "modules info", "modules list", "modules plan",
     "db check", "db status",
-    "users list", "users roles", "teams list", "fields list", "roles fields list",
+    "users list", "users roles", "users sessions", "teams list", "fields list", "roles fields list",
     "events catalogue", "events dead", "events list", "events show",
     "jobs backlog", "jobs dead", "jobs list", "jobs queues", "jobs schedules", "jobs show",
     "rules list", "rules show", "rules runs", "rules dry-run", "rules replay",

@@ -139,7 +139,7 @@ def signed_in(site: Site, browser):
     page.goto("/")
     page.locator("[name=email]").fill(site.login["email"])
     page.locator("[name=password]").fill(site.login["password"])
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url(site.url + "/")
     state = context.storage_state()
     context.close()

@@ -50,6 +50,13 @@ PAGES = {
     "the notifications": "/notifications",
     "the settings of notifications": "/notifications/settings",
     "the own profile": "/profile",
+    "sign-in and security": "/profile/security",
+    "the overview of administration": "/admin/",
+    "the modules": "/admin/modules",
+    "a module": "/admin/modules/sfa",
+    "the events": "/admin/events",
+    "the dead deliveries": "/admin/events/dead",
+    "the health": "/admin/health",
     "the change of the password": "/auth/change",
 }
 

@@ -49,7 +49,7 @@ def test_a_wrong_password_is_told_without_saying_what_was_wrong(open_page, site)
     page.goto("/")
     page.locator("[name=email]").fill(site.login["email"])
     page.locator("[name=password]").fill("not the password")
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
 
     expect(page).to_have_url(re.compile("/auth/login"))
     expect(page.locator("body")).not_to_contain_text("not the password")

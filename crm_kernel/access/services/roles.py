@@ -74,14 +74,15 @@ def ensure_builtin_roles(uow: UnitOfWork) -> list[Role]:
     return [_create_builtin(uow, name, *what) for name, what in BUILTIN.items() if name not in known]
 
 
-def create_role(uow: UnitOfWork, *, name: str, description: str = "") -> Role:
+def create_role(uow: UnitOfWork, *, name: str, description: str = "", second_factor: bool = False) -> Role:
     """Create a role that grants nothing yet, flushed.
 
     Raises:
         InvalidInput: the name is empty, too long or taken.
     """
     errors = Errors()
-    role = Role(name=_checked_name(uow, errors, name), description=description.strip()[:255])
+    clean = _checked_name(uow, errors, name)
+    role = Role(name=clean, description=description.strip()[:255], second_factor=second_factor)
     errors.refuse()
     uow.session.add(role)
     uow.session.flush()
@@ -89,13 +90,13 @@ def create_role(uow: UnitOfWork, *, name: str, description: str = "") -> Role:
 
 
 def update_role(uow: UnitOfWork, role: Role, changes: Mapping[str, Any]) -> None:
-    """Change a role's name or description.
+    """Change a role's name or description, or whether it asks for a second factor.
 
     Raises:
         InvalidInput: a field is unknown or wrong.
         Conflict: a built-in role is to be renamed.
     """
-    known_only(changes, frozenset({"name", "description"}))
+    known_only(changes, frozenset({"name", "description", "second_factor"}))
     if role.builtin and changes.get("name", role.name) != role.name:
         raise Conflict(_("%(name)s is built in and keeps its name.", name=role.name))
     errors, clean = Errors(), dict(changes)

@@ -154,7 +154,7 @@ def access_apps(crm_test_databases) -> Iterator[Callable[[str], Flask]]:
     kernel = (SettingRow, StoredEvent, JobRow, SearchEntry, AuditSeal, AuditHead)
     names = {model.__tablename__ for model in kernel}
     names |= {"team", "app_user", "role", "user_role", "role_permission", "api_token", "webauthn"}
-    names |= {"audit_log", "audit_payload", "field_rule"}
+    names |= {"audit_log", "audit_payload", "field_rule", "user_session"}
 
     def give(kind: str) -> Flask:
         if kind not in built:

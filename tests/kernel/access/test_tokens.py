@@ -196,10 +196,10 @@ def test_the_last_use_is_noted_once_a_minute_and_never_by_the_request_itself(app
 
 
 def test_a_request_succeeds_when_its_last_use_cannot_be_noted(app, rep, monkeypatch, caplog):
-    def busy(_token_id):
+    def busy(*_arguments, **_options):
         raise sa.exc.OperationalError("UPDATE", {}, Exception("database is locked"))
 
-    monkeypatch.setattr("crm_kernel.access.marks._mark", busy)
+    monkeypatch.setattr("crm_kernel.access.marks.writing", busy)
 
     answer = app.test_client().get("/api/notes", headers={"Authorization": f"Bearer {rep.token}"})
 
