@@ -36,6 +36,9 @@ PAGES = {
     "a form with subforms": "{customer}/edit",
     "an action's form": "{opportunity}/lose",
     "the timeline's form": "/interactions/new",
+    "saved views": "/views",
+    "bulk actions": "/bulk-runs",
+    "the form of one field": "{customer}/field/stage",
     "the search": "/search?q=acces",
     "a search that finds nothing": "/search?q=nowhere",
     "the users": "/users",
@@ -146,6 +149,17 @@ def test_a_page_has_no_violation_that_axe_can_find(open_page, records, kind):
     page = open_page()
     page.goto(PAGES[kind].format(**records))
     page.wait_for_load_state("networkidle")
+
+    assert violations(page) == []
+
+
+def test_the_palette_has_none(open_page, records):
+    page = open_page()
+    page.goto("/customers")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("new")
+    page.get_by_role("option").first.wait_for()
 
     assert violations(page) == []
 
