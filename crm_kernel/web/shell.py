@@ -28,6 +28,8 @@ def shell_context() -> dict[str, Any]:
             "product": runtime.config.company_name,
             "home_url": url_for("web.home"),
             "search_url": url_for("web.search"),
+            # Tests build applications of a few types, without it.
+            "palette_url": url_for("palette.find") if "palette.find" in current_app.view_functions else None,
             "search_query": request.args.get("q", "") if request.endpoint == "web.search" else "",
             "language_url": url_for("web.choose_language"),
             "languages": [
