@@ -19,7 +19,7 @@ from crm_kernel.access.acting import actor_of
 from crm_kernel.contributions import InboundMessage, InboundWebhook
 from crm_kernel.errors import Conflict, CrmError, Forbidden, InvalidInput, NotFound
 from crm_kernel.events.inbound.models import MESSAGE, MessageState, WebhookMessage, WebhookSource
-from crm_kernel.events.inbound.receiving import HANDLE
+from crm_kernel.events.inbound.storing import HANDLE
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.unit_of_work import attempt
 

@@ -6,11 +6,9 @@ one that is switched off and a wrong signature change nothing and say little.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from uuid import UUID
 
 import sqlalchemy as sa
 from flask import Response, request
@@ -22,11 +20,11 @@ from uuid_utils.compat import uuid7
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from crm_kernel.errors import InvalidInput, NotFound, Unauthenticated
-from crm_kernel.events.inbound.models import MESSAGE, MessageState, WebhookSource
+from crm_kernel.events.inbound.models import WebhookSource
 from crm_kernel.events.inbound.schemes import SCHEMES
+from crm_kernel.events.inbound.storing import digest_of, store_message
 from crm_kernel.events.webhooks.secrets import current_secrets
 from crm_kernel.events.webhooks.signing import InvalidSignature
-from crm_kernel.jobs.services import dialect_insert, enqueue
 from crm_kernel.records.api import MAX_BODY, json_response
 from crm_kernel.records.openapi_answers import changing_answers
 from crm_kernel.unit_of_work import current_uow
@@ -38,9 +36,6 @@ if TYPE_CHECKING:
 _View = TypeVar("_View", bound=Callable[..., Any])
 log = logging.getLogger("crm.webhooks")
 
-#: The job that handles a message, and its queue.
-HANDLE, QUEUE = "kernel.webhook_handle", "webhooks-in"
-
 
 class ReceivedSchema(Schema):
     """A message that was taken."""
@@ -48,38 +43,11 @@ class ReceivedSchema(Schema):
     id = fields.UUID(required=True)
 
 
-def digest_of(token: str) -> str:
-    """Return what a source is found by: nobody who reads the table learns its address."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-
-
 def inbound_api() -> Blueprint:
     """Return the blueprint of ``/api/hooks``; register it on the API so that it is documented."""
     blueprint = Blueprint("api_hook", __name__, url_prefix="/api/hooks", description="Messages of other systems")
     blueprint.add_url_rule("/<token>", "receive", _receive(blueprint))
     return blueprint
-
-
-def store_message(uow: UnitOfWork, source: WebhookSource, message_id: str, content_type: str, body: bytes) -> UUID:
-    """Store a message once per sender's id, enqueue its handling, and return its id; a repetition gets the first's."""
-    values = {
-        "uid": uuid7(),
-        "source_id": source.id,
-        "message_id": message_id,
-        "content_type": content_type[:120],
-        "body": body,
-        "state": MessageState.WAITING,
-        "created_at": uow.now,
-        "updated_at": uow.now,
-    }
-    insert = dialect_insert(uow)(MESSAGE).values(values)
-    insert = insert.on_conflict_do_nothing(index_elements=["source_id", "message_id"])
-    stored: UUID | None = uow.session.scalar(insert.returning(MESSAGE.c.uid))
-    if stored is None:
-        same = sa.select(MESSAGE.c.uid).where(MESSAGE.c.source_id == source.id, MESSAGE.c.message_id == message_id)
-        return cast(UUID, uow.session.scalars(same).one())
-    enqueue(uow, HANDLE, {"message": str(stored)})
-    return stored
 
 
 def _receive(blueprint: Blueprint) -> type[MethodView]:

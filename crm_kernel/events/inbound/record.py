@@ -17,8 +17,8 @@ from crm_kernel.contributions import InboundWebhook, Job, JobKind
 from crm_kernel.events.inbound.customers import take_customer
 from crm_kernel.events.inbound.handling import expire_messages, handle_again, handle_message
 from crm_kernel.events.inbound.models import MessageState, WebhookMessage, WebhookSource
-from crm_kernel.events.inbound.receiving import HANDLE, QUEUE
 from crm_kernel.events.inbound.services import create_source, update_source
+from crm_kernel.events.inbound.storing import HANDLE, QUEUE
 from crm_kernel.records.fields import Choice, Reference
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 

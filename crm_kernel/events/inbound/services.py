@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.errors import InvalidInput
 from crm_kernel.events.inbound.models import WebhookSource
-from crm_kernel.events.inbound.receiving import digest_of
+from crm_kernel.events.inbound.storing import digest_of
 from crm_kernel.events.webhooks.secrets import opened, replace_secret, sealed
 from crm_kernel.events.webhooks.signing import new_secret
 from crm_kernel.records.storing import set_changed
