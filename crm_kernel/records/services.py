@@ -126,12 +126,15 @@ def run_action(
 ) -> Any:
     """Perform a named action on a record and return its mapped object, flushed.
 
+    What an action's schema calls as a field of the record is one: who may not write that field may not give it here.
+
     Raises:
         NotFound, Forbidden, PreconditionRequired, StaleVersion, InvalidInput: as for ``update_record``.
         Conflict: the record's state does not allow the action.
     """
     record = record_of(uow, record_type, uid)
     authorize(uow.actor, record_type.permission(action.name), record)
+    refuse_locked(uow.actor, record_type.name, payload_names(payload))
     check_version(record, version)
     data = load_with(action.schema, payload) if action.schema else {}
     action.service(uow, record, **data)

@@ -213,3 +213,16 @@ def test_audit_values_of_a_hidden_field_are_left_out():
     values = {"cf_secret": 1, "maker_id": 2, "extensions.b.risk": 3, "name": "x"}
 
     assert seen_values(actor, THING, values) == {"name": "x"}
+
+
+@pytest.mark.parametrize("access", ["hidden", "read"])
+def test_an_action_writes_no_field_that_the_role_may_not_write(secret, rule, manager, access):
+    rule(("amount", access), role="keeper")
+    address = f"/api/toyrecords/things/{secret}"
+    headers = {"If-Match": '"1"'}
+
+    refused = manager.api.open("POST", f"{address}/break", json={"reason": "old", "amount": "1"}, headers=headers)
+    allowed = manager.api.open("POST", f"{address}/break", json={"reason": "old"}, headers=headers)
+
+    assert (refused.status_code, "amount" in refused.json["detail"]) == (403, True)
+    assert allowed.status_code == 200, allowed.text
