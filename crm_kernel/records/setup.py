@@ -17,6 +17,7 @@ def init_records(app: Flask) -> None:
     from crm_kernel.access.explain_api import explain_api
     from crm_kernel.collaboration.contributions import collaboration_apis
     from crm_kernel.customers.consent.api import consent_api
+    from crm_kernel.customers.duplicates.api import duplicates_api
     from crm_kernel.customers.merging.api import merging_api
     from crm_kernel.customers.privacy.views import privacy_api
     from crm_kernel.events.inbound.api import source_api
@@ -40,6 +41,7 @@ def init_records(app: Flask) -> None:
             api.register_blueprint(consent_api())
             api.register_blueprint(privacy_api())
             api.register_blueprint(merging_api())
+            api.register_blueprint(duplicates_api())
         if runtime.registry.get("record_types", "attachment") is not None:
             for blueprint in collaboration_apis():
                 api.register_blueprint(blueprint)

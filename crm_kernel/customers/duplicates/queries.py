@@ -9,6 +9,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import visible
 from crm_kernel.customers.choices import PHONE_CHANNELS
 from crm_kernel.customers.duplicates.blocking import MAX_BLOCK, stored_keys_of
@@ -33,6 +34,18 @@ from crm_kernel.records.plan import record_type
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
+
+#: Comparison → the customer's field it tells of.
+FIELDS: Mapping[str, str] = {
+    "given_name": "given_name",
+    "family_name": "family_name",
+    "name": "display_name",
+    "birth_date": "birth_date",
+    **dict.fromkeys(("street", "street_number", "postal_code", "city", "region", "country"), "addresses"),
+    **dict.fromkeys(("email", "phone"), "contact_points"),
+    "identifier": "identifiers",
+    "others": "",
+}
 
 #: Least probability at which somebody who types a customer in is warned.
 WARN = 0.5
@@ -68,12 +81,15 @@ class Candidate:
 def similar_customers(uow: UnitOfWork, payload: Mapping[str, Any], *, besides: UUID | None = None) -> list[Similar]:
     """Return the visible customers that a payload as for ``create_customer`` may describe, the likeliest first.
 
-    Wrong values are passed over. ``besides`` is left out: the customer itself. Finds customers by contact value,
+    Wrong values are passed over, and fields that the actor may not see are not looked at. ``besides`` is left out: the customer itself. Finds customers by contact value,
     identifier and name at once, by the other keys since the last scan. Costs about ten indexed queries.
     """
-    profile = profile_of_payload(payload, site_profiler())
+    hidden = hidden_fields(uow.actor, "customer")
+    # What he may not see is not compared: the answer would tell whether he guessed it.
+    given = {name: value for name, value in payload.items() if name not in hidden}
+    profile = profile_of_payload(given, site_profiler())
     blocks = customers_sharing(uow, stored_keys_of(profile), MAX_BLOCK)
-    keys = {key for block in blocks.values() for key in block} | _by_values(uow, payload)
+    keys = {key for block in blocks.values() for key in block} | _by_values(uow, given)
     seen = _visible(uow, sorted(keys)[:_COMPARED])
     weights = weights_in(stored_state(uow), 1_000)
     found = []
@@ -125,10 +141,16 @@ def described(uow: UnitOfWork, row: DuplicateCandidate) -> Candidate:
 def _with_customers(uow: UnitOfWork, rows: Sequence[DuplicateCandidate]) -> list[Candidate]:
     keys = {key for row in rows for key in (row.first_id, row.second_id)}
     query = sa.select(Customer).where(Customer.id.in_(keys)) if keys else None
+    hidden = hidden_fields(uow.actor, "customer")
     by_key = {customer.id: customer for customer in uow.session.scalars(query)} if query is not None else {}
     return [
         Candidate(
-            row.uid, by_key[row.first_id], by_key[row.second_id], row.score, reasons(tuple(row.levels)), row.state
+            row.uid,
+            by_key[row.first_id],
+            by_key[row.second_id],
+            row.score,
+            [reason for reason in reasons(tuple(row.levels)) if FIELDS[reason.partition(":")[0]] not in hidden],
+            row.state,
         )
         for row in rows
     ]

@@ -1,12 +1,11 @@
-"""Pages and API of duplicates: the check while a customer is typed in, the queue of pairs, two customers side by side."""
+"""Pages of duplicates: the check while a customer is typed in, the queue of pairs, two customers side by side."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
@@ -22,8 +21,6 @@ from crm_kernel.customers.duplicates.queries import (
 from crm_kernel.customers.duplicates.services import dismiss_duplicate
 from crm_kernel.customers.duplicates.wording import in_words
 from crm_kernel.customers.models import Customer
-from crm_kernel.errors import InvalidInput
-from crm_kernel.records.api import body_of_request, json_response
 from crm_kernel.records.pages.forms import payload_of
 from crm_kernel.records.pages.presenting import text_of
 from crm_kernel.records.plan import Kind, plan_of, record_type
@@ -51,23 +48,13 @@ def nav() -> list[NavItem]:
     ]
 
 
-@blueprint.post("/api/customers/duplicates")
-@own_unit
-@permission("customer.read")
-def check() -> Response:
-    """Answer with the customers that a payload, as for ``POST /api/customers``, may describe; nothing is written."""
-    payload = body_of_request()
-    with _looking("api") as uow:
-        found = similar_customers(uow, payload, besides=_uid_in(payload))
-    return json_response({"items": [asdict(similar) for similar in found]})
-
-
 @blueprint.post("/customers/duplicates/check")
 @own_unit
 @permission("customer.read")
 def check_form() -> str:
     """Give the customers that the form at hand may describe, as the fragment that the form shows above itself."""
-    with _looking("web") as uow:
+    # A POST so that what is typed in stays out of addresses; it only reads.
+    with reading(g.crm_actor, channel="web", request_id=request_id()) as uow:
         found = similar_customers(uow, payload_of(plan_of(record_type("customer")), request.form))
         items = [{"similar": similar, "reasons": in_words(similar.reasons)} for similar in found]
         return render_template("customers/similar.html", items=items)
@@ -103,20 +90,6 @@ def dismiss(uid: UUID) -> Any:
     dismiss_duplicate(current_uow(), uid)
     flash(_("Noted: these are two customers. They will not be proposed again."), "success")
     return redirect(url_for("duplicates.queue"), 303)
-
-
-def _looking(channel: str) -> Any:
-    """Open a unit of work that only reads, although the request is a POST: what is typed in stays out of addresses."""
-    return reading(g.crm_actor, channel=channel, request_id=request_id())
-
-
-def _uid_in(payload: dict[str, Any]) -> UUID | None:
-    if payload.get("id") is None:
-        return None
-    try:
-        return UUID(str(payload["id"]))
-    except ValueError as error:
-        raise InvalidInput({"id": [_("Not a valid UUID.")]}) from error
 
 
 def _place(text: str) -> tuple[float, int] | None:

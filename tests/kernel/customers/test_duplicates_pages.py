@@ -139,3 +139,33 @@ def test_a_pair_of_customers_one_may_not_see_does_not_exist(api, login, twice, u
 
     assert str(twice[2]) not in browser.get("/customers/duplicates").text
     assert browser.get(f"/customers/duplicates/{twice[2]}").status_code == 404
+
+
+def test_a_field_that_is_hidden_is_neither_compared_nor_told(api, login, rest, twice, unit):
+    from crm_kernel.access.services import role_named
+    from crm_kernel.access.services.field_rules import restrict_field
+
+    with unit() as uow:
+        restrict_field(uow, role_named(uow, "manager"), "customer", "contact_points", "hidden")
+    guess = {"kind": "person", "contact_points": ADA["contact_points"]}
+
+    assert rest.post("/api/customers/duplicates", guess).json["items"]
+    assert api("manager").post("/api/customers/duplicates", guess).json == {"items": []}
+    page = login("manager").get("/customers/duplicates").text
+    assert "E-mail: " not in page
+    assert "E-mail: " in login("administrator").get("/customers/duplicates").text
+
+
+def test_the_document_describes_the_question(rest):
+    described = rest.get("/api/openapi.json").json["paths"]["/api/customers/duplicates"]["post"]
+
+    assert "SimilarCustomers" in described["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+
+
+def test_every_comparison_says_which_field_it_tells_of():
+    from crm_kernel.customers.duplicates.comparing import COMPARISONS
+    from crm_kernel.customers.duplicates.queries import FIELDS
+    from crm_kernel.customers.schemas import CustomerSchema
+
+    assert {comparison.name for comparison in COMPARISONS} == FIELDS.keys()
+    assert set(FIELDS.values()) - {""} <= CustomerSchema._declared_fields.keys()
