@@ -14,6 +14,9 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from marshmallow import Schema, fields, validate
 
+from crm_kernel.access.models import AppUser
+from crm_kernel.collaboration.notifications.kinds import RULE
+from crm_kernel.collaboration.notifications.services import notify
 from crm_kernel.contributions import RuleAction
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.payloads import load, load_with
@@ -49,6 +52,17 @@ class NoteSchema(Schema):
 
     summary = Text(300, required=True, metadata={"label": _l("Summary")})
     body = Text(metadata={"label": _l("Details")})
+
+
+class NotifySchema(Schema):
+    """Who is told, and what: the text is the rule's, not the record's."""
+
+    user = fields.UUID(
+        load_default=None,
+        allow_none=True,
+        metadata={"label": _l("User"), "reference": "user", "help": _l("Empty: the owner of the record.")},
+    )
+    words = Text(200, required=True, metadata={"label": _l("What is said")})
 
 
 class PerformSchema(Schema):
@@ -88,6 +102,14 @@ def rule_actions() -> list[RuleAction]:
             schema=NoteSchema,
             applies=lambda found: found.name == "customer" or found.customer is not None,
             icon="note",
+        ),
+        RuleAction(
+            name="kernel.notify",
+            label=_l("Notify a user"),
+            run=tell,
+            schema=NotifySchema,
+            check=_check_receiver,
+            icon="bell",
         ),
         RuleAction(
             name="kernel.perform",
@@ -134,6 +156,18 @@ def add_note(uow: UnitOfWork, record: Any, *, summary: str, body: str | None = N
     create_record(uow, record_type("interaction"), payload)
 
 
+def tell(uow: UnitOfWork, record: Any, *, user: UUID | None, words: str) -> None:
+    """Notify a user, or the record's owner; who may not see the record when he reads is not shown it.
+
+    Raises:
+        Conflict: the record has no owner, or the user is gone.
+    """
+    key = uow.session.scalar(sa.select(AppUser.id).where(AppUser.uid == user)) if user else record.owner_id
+    if key is None:
+        raise Conflict(_("There is nobody to notify: the record has no owner, or the user is gone."))
+    notify(uow, [key], RULE, record, data={"words": words})
+
+
 def perform(uow: UnitOfWork, record: Any, *, action: str, data: Mapping[str, Any]) -> None:
     """Perform a named action of the record's type.
 
@@ -175,6 +209,11 @@ def writable_fields(plan: TypePlan) -> list[str]:
 def _check_owner(_found: RecordType, params: Mapping[str, Any]) -> None:
     if params["owner"] is None and params["team"] is None:
         raise InvalidInput({"owner": [_("Name an owner, a team, or both.")]})
+
+
+def _check_receiver(found: RecordType, params: Mapping[str, Any]) -> None:
+    if params["user"] is None and not found.owned:
+        raise InvalidInput({"user": [_("Records of this type have no owner: name a user.")]})
 
 
 def _check_action(found: RecordType, params: Mapping[str, Any]) -> None:

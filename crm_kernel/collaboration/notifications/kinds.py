@@ -26,6 +26,7 @@ DAILY_HOUR = 8
 
 MENTION = "kernel.mention"
 ASSIGNED = "kernel.assigned"
+RULE = "kernel.rule"
 
 
 def notification_kinds() -> list[NotificationKind]:
@@ -46,6 +47,13 @@ def notification_kinds() -> list[NotificationKind]:
             text=_l("%(actor)s assigned to you: %(title)s"),
             icon="user-check",
             order=20,
+        ),
+        NotificationKind(
+            name=RULE,
+            label=_l("A rule tells me something"),
+            text=_l("%(words)s: %(title)s"),
+            icon="bolt",
+            order=30,
         ),
     ]
 

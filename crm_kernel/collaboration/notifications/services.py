@@ -41,7 +41,7 @@ def notify(
 ) -> int:
     """Tell users something with this unit's commit, each in his own way, and return to how many; two statements.
 
-    The one who acts is not told what he did, and inactive users nothing. A receiver who may not see the record when he
+    The one who acts is not told what he did (of a rule that acts for him he is), and inactive users nothing. A receiver who may not see the record when he
     reads does not see the notification either: who is to be told need not be checked before.
 
     Args:
@@ -57,7 +57,7 @@ def notify(
     found = known_kinds().get(kind)
     if found is None:
         raise UnknownNotification(f"{kind}: no such kind of notification; known: {', '.join(known_kinds())}")
-    receivers = set(users) - {uow.actor.user_id}
+    receivers = set(users) - ({uow.actor.user_id} if uow.channel != "rule" else set())
     if not receivers:
         return 0
     place = {"subject_type": None, "subject_uid": None} if record is None else subject_of(record).place

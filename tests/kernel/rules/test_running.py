@@ -263,3 +263,26 @@ def _touch(factories, made):
     with factories.app.app_context(), writing(SYSTEM) as uow:
         version = uow.session.get(Customer, made.id).version
         update_record(uow, record_type("customer"), made.uid, {"notes": "ping"}, version=version)
+
+
+def test_a_user_or_the_owner_is_notified_the_rules_own_author_too(rule, factories, deliver_events, login, unit):
+    from crm_kernel.collaboration.notifications.models import Notification
+
+    owner, other = login("manager").user, login("administrator").user
+    words = {"action": "kernel.notify", "params": {"words": "Call within a day"}}
+    named = {"action": "kernel.notify", "params": {"user": str(other.uid), "words": "Look"}}
+    rule(actions=[words, named], as_=other)
+
+    made = factories.organization(owner=str(owner.uid))
+    deliver_events()
+
+    with unit() as uow:
+        told = uow.session.execute(
+            sa.select(Notification.user_id, Notification.data, Notification.subject_uid).where(
+                Notification.kind == "kernel.rule"
+            )
+        ).all()
+    assert sorted((row[0], row[1]["words"]) for row in told) == sorted(
+        [(owner.id, "Call within a day"), (other.id, "Look")]
+    )
+    assert {row[2] for row in told} == {made.uid}
