@@ -17,7 +17,7 @@ from crm_kernel.events.models import StoredEvent
 from crm_kernel.records.plan import record_types
 from crm_kernel.rules.definition import problem_of
 from crm_kernel.rules.matching import condition_of, matching
-from crm_kernel.rules.models import Outcome, Rule, RuleRun
+from crm_kernel.rules.models import RUN, Outcome, Rule, RuleRun
 from crm_kernel.rules.principals import principal_of
 from crm_kernel.rules.running import CHANNEL, note, run_for
 from crm_kernel.rules.subjects import event_classes, subjects_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Names of the jobs.
-RUN, SCHEDULED, FORGET = "kernel.run_rule", "kernel.run_scheduled_rule", "kernel.forget_rule_runs"
+SCHEDULED, FORGET = "kernel.run_scheduled_rule", "kernel.forget_rule_runs"
 #: Records one transaction runs a rule for.
 CHUNK = 100
 _FORGOTTEN = 1_000

@@ -13,6 +13,9 @@ from uuid_utils.compat import uuid7
 
 from crm_kernel.database import Model, NullableJson, OwnedMixin, RecordMixin, utcnow
 
+#: The job that runs one rule for one event.
+RUN = "kernel.run_rule"
+
 
 class Outcome(StrEnum):
     """What became of a rule for one record and cause."""

@@ -25,9 +25,8 @@ from crm_kernel.jobs.services import enqueue
 from crm_kernel.records.plan import record_type as type_named
 from crm_kernel.records.reading import record_of
 from crm_kernel.rules.definition import problem_of
-from crm_kernel.rules.jobs import RUN
 from crm_kernel.rules.matching import Verdict, condition_of, matching, verdict_on
-from crm_kernel.rules.models import Outcome, Rule, RuleRun
+from crm_kernel.rules.models import RUN, Outcome, Rule, RuleRun
 from crm_kernel.rules.principals import AS_SYSTEM, acting_as, principal_of
 from crm_kernel.rules.running import perform_actions
 from crm_kernel.rules.subjects import subjects_of

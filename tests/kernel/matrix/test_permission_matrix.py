@@ -180,7 +180,7 @@ def test_every_record_type_is_known_to_the_matrix(crm_app: Any) -> None:
 def test_every_address_with_an_object_is_known_to_the_matrix(crm_app: Any, world: Any) -> None:
     known = {
         "access", "admin", "api_token", "imports", "api_imports", "merging", "api_merging", "api_source_secret", "api_collaboration", "api_files", "api_webhook_secret", "attachments", "collaboration",
-        "duplicates", "jobs", "notifications", "security", "views", "webhooks", "tags", "preferences",
+        "duplicates", "jobs", "notifications", "security", "signin", "views", "webhooks", "tags", "preferences",
     }  # fmt: skip
     unknown = {
         request.endpoint

@@ -11,8 +11,7 @@ from crm_kernel.access.services.field_rules import restrict_field
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.jobs.models import JobRow
 from crm_kernel.jobs.services import enqueue
-from crm_kernel.rules.jobs import RUN
-from crm_kernel.rules.models import RuleRun
+from crm_kernel.rules.models import RUN, RuleRun
 from crm_kernel.touchpoints.models import Interaction
 
 
