@@ -69,9 +69,12 @@ def test_what_a_correct_plugin_contributes_is_in_the_registry(everything: dict[s
         "import_mappings toybank_accounts",
         "jobs toybank.write_note",
         "nav toybank.branch",
+        "notification_kinds toybank.adviser",
+        "palette_commands toybank.savings",
         "panels toybank.accounts",
         "permissions toybank.branch.visit",
         "record_types toybank.account",
+        "rule_actions toybank.note_customer",
         "settings toybank.default_risk",
         "subscribers toybank.note_opening",
     }

@@ -34,6 +34,7 @@ PERSONAL = re.compile(
 #: Columns called so that hold nothing of a customer, and why.
 EXCUSED = {
     ("app_user", "email"): "staff",
+    ("user_session", "address"): "staff: where a user logged in from",
     ("note_mention", "note_id"): "a key",
     ("search_entry", "body"): "the index itself; its rows go with their record",
     ("idempotency_key", "body"): "emptied by forget_answers",
