@@ -90,6 +90,8 @@ class TestDb:
         assert "CRM_DATABASE_URL in the environment" in result.stderr
 
     def test_a_file_that_is_no_database_is_one_line_and_1(self, crm, instance):
+        for suffix in ("-wal", "-shm"):  # with a journal of the old content SQLite calls it damaged instead
+            instance.database.with_name(instance.database.name + suffix).unlink(missing_ok=True)
         instance.database.write_bytes(b"certainly no database" * 100)
 
         result = crm("db", "status")

@@ -185,7 +185,10 @@ def test_a_dialog_opened_from_a_menu_gives_the_focus_back_to_the_menus_button(op
     page.goto(f"/customers/{call('customers', kind='organization', display_name='Menu Ltd')}")
     menu = page.locator("main summary[aria-label='More actions']")
     menu.focus()
-    page.keyboard.press("ArrowDown")
+    for _ in range(page.locator("main .crm-menu-item").count()):
+        page.keyboard.press("ArrowDown")
+        if "Delete" in page.locator(FOCUSED).inner_text():
+            break
     expect(page.locator(FOCUSED)).to_contain_text("Delete")
     page.keyboard.press("Enter")
     expect(page.locator("dialog[open]")).to_be_visible()

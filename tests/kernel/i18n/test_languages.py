@@ -64,10 +64,11 @@ def test_what_flask_security_says_is_french_too(login):
     with browser.session_transaction() as session:
         session["fs_paa"] = time.time()
 
-    refused = browser.post("/auth/verify", data={"password": "wrong horse battery"}).text
+    typed = {"password": "wrong horse", "new_password": "violet harbour pencil", "new_password_confirm": "another one"}
+    refused = browser.post("/auth/change", data=typed).text
 
-    assert "Mot de passe non valide" in refused
-    assert "Invalid" not in refused
+    assert "Les mots de passe ne correspondent pas" in refused
+    assert "do not match" not in refused
 
 
 def test_what_marshmallow_says_of_a_form_is_french_too(login):

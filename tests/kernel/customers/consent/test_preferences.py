@@ -179,10 +179,12 @@ def test_a_link_without_a_purpose_ends_all_and_suppresses_the_address(stranger, 
 def test_links_of_one_kind_do_not_open_another_and_none_can_be_guessed(stranger, path, leave):
     chosen, left = path.rpartition("/")[2], leave().rpartition("/")[2]
 
+    # Not the last sign: of its bits some say nothing.
+    forged = ("B" if chosen[0] == "A" else "A") + chosen[1:]
     answers = {
         stranger.get(f"/contact/{place}/{token}").status_code
         for place, token in (
-            ("preferences", left), ("unsubscribe", chosen), ("confirm", chosen), ("preferences", chosen[:-1] + "A"),
+            ("preferences", left), ("unsubscribe", chosen), ("confirm", chosen), ("preferences", forged),
             ("preferences", "00000000-0000-0000-0000-000000000000"),
         )
     }  # fmt: skip
