@@ -58,10 +58,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_merge_item")),
     )
     op.create_index(op.f("ix_merge_item_run_id_step_id"), "merge_item", ["run_id", "step", "id"])
+    op.drop_index(op.f("ix_customer_merged_into_id"), "customer")
+    merged = sa.text("merged_into_id IS NOT NULL")
+    op.create_index(
+        op.f("ix_customer_merged_into_id"),
+        "customer",
+        ["merged_into_id"],
+        sqlite_where=merged,
+        postgresql_where=merged,
+    )
 
 
 def downgrade() -> None:
     """Change it back."""
+    op.drop_index(op.f("ix_customer_merged_into_id"), "customer")
+    op.create_index(op.f("ix_customer_merged_into_id"), "customer", ["merged_into_id"])
     op.drop_table("merge_item")
     op.drop_table("merge_run")
     with op.batch_alter_table("data_map") as batch_op:

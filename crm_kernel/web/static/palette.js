@@ -7,6 +7,7 @@
     const input = dialog.querySelector("[role=combobox]");
     const list = dialog.querySelector("[role=listbox]");
     let options = [];
+    let pending = Promise.resolve();
     let active = -1;
     let timer = null;
     let running = null;
@@ -20,9 +21,14 @@
       input.focus();
     }
 
-    async function search() {
+    function search() {
       clearTimeout(timer);
       timer = null;
+      pending = ask();
+      return pending;
+    }
+
+    async function ask() {
       running?.abort();
       running = new AbortController();
       const url = new URL(dialog.dataset.url, location.href);
@@ -89,7 +95,7 @@
       } else if (event.key === "Enter") {
         event.preventDefault();
         // Who types and presses Enter at once means what was typed, not what the list still shows.
-        if (timer) await search();
+        await (timer ? search() : pending);
         choose(active, event);
       }
     });
