@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from crm_kernel._internal.discovery import installed_plugins
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.models import AppUser, Role
 from crm_kernel.access.reset import reset_link
@@ -72,7 +73,10 @@ def data(crm_app, records, administrator):
     with crm_app.app_context():
         # Wire names are what the API and the manual call events.
         events = [str(event.name) for event in runtime_of(crm_app).registry.all("events")]
-        return values_in_database([*CODES, *events, "Administrator", "CRM", *db.session.scalars(sa.select(Role.name))])
+        # Installed modules, also those that another test put on the path: names and summaries of wheels.
+        modules = [text for found in installed_plugins().values() for text in (found.name, found.summary)]
+        roles = db.session.scalars(sa.select(Role.name))
+        return values_in_database([*CODES, *events, *modules, "Administrator", "CRM", *roles])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from crm_kernel.customers.consent.ledger import Spoken, record_consent
 from crm_kernel.customers.merging.services import merge, unmerge
 from crm_kernel.customers.models import Customer
 
+pytest.importorskip("crm_sfa", reason="the module sfa is not installed")
 pytestmark = pytest.mark.crm_plugins("sfa", "toybank")
 _WORDS = st.sampled_from(["a", "b", "c"])
 _MAYBE = st.none() | _WORDS
