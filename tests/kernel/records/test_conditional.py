@@ -119,3 +119,9 @@ def _add_one(client, path) -> int:
             return 1
         assert answer.status_code in (412, 503), answer.text
     return 0
+
+
+def test_a_reader_is_not_refused_for_a_condition_of_changes(admin, lamp):
+    answer = admin.open("GET", THINGS, headers={"If-Match": '"1"'})
+
+    assert answer.status_code == 200
