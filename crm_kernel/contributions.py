@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from marshmallow import Schema
 
-    from crm_kernel.access.actor import Actor
     from crm_kernel.events import Event
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
@@ -279,8 +278,7 @@ class InboundWebhook:
 class PaletteCommand:
     """An entry of the command palette (Ctrl-K), shown to those who hold the permission.
 
-    The lists, the forms of new records and the navigation are in it by themselves: this is for what has no page of its
-    own, such as a list with conditions.
+    For what has no page of its own, such as a list with conditions: lists, new records and the navigation are in it already.
     """
 
     name: str
@@ -316,19 +314,6 @@ class InProgress:
     icon: str = "progress"
 
 
-@dataclass(slots=True)
-class Contributions:
-    """Everything one plugin contributes, gathered before anything is accepted: all of it or nothing."""
-
-    plugin: str
-    by_kind: dict[str, Sequence[Any]] = field(default_factory=dict)
-
-
 def active(records: Sequence[Any], enabled: frozenset[str]) -> list[Any]:
     """Return the records whose ``requires`` are all enabled, in their order."""
     return [record for record in records if set(getattr(record, "requires", ())) <= enabled]
-
-
-def visible_to(actor: Actor, records: Sequence[Any]) -> list[Any]:
-    """Return the records whose permission the actor holds, in their order."""
-    return [record for record in records if actor.may(record.permission)]

@@ -5,7 +5,7 @@ All records of a plugin are accepted or none: a plugin that fails half-way leave
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -63,6 +63,14 @@ KERNEL = "kernel"
 
 
 @dataclass(slots=True)
+class Contributions:
+    """Everything one plugin contributes, gathered before anything is accepted: all of it or nothing."""
+
+    plugin: str
+    by_kind: dict[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Registry:
     """All accepted records by kind and name; iteration is by (order, plugin in load order, name)."""
 
@@ -104,7 +112,7 @@ class Registry:
         """Return the extensions of a record type, in order."""
         return [extension for extension in self.all("extensions") if extension.host == host]
 
-    def accept(self, contributed: c.Contributions) -> None:
+    def accept(self, contributed: Contributions) -> None:
         """Check one plugin's records against the rules and each other, then take them all in.
 
         Raises:
@@ -177,13 +185,13 @@ def _refuse_bad_schedule(plugin: str, job: c.Job) -> None:
         raise RegistrationError(plugin, f"job {job.name}", found=job.schedule, expected=str(error)) from error
 
 
-def gather(manager: PluginManager, plugin: str) -> c.Contributions:
+def gather(manager: PluginManager, plugin: str) -> Contributions:
     """Ask one plugin all its ``crm_register_*`` hooks.
 
     Raises:
         PluginError: a hook raised, or returned something that is no sequence.
     """
-    found = c.Contributions(plugin)
+    found = Contributions(plugin)
     for kind, rule in KINDS.items():
         for name, impl in manager.implementations(rule.hook):
             if name == plugin:

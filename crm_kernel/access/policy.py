@@ -7,7 +7,7 @@ the second as a SQL predicate ANDed into every query. Plugins take part through 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -153,3 +153,8 @@ def _user_column(record_type: RecordType) -> Any:
     if record_type.owned:
         return record_type.model.owner_id
     return getattr(record_type.model, record_type.author) if record_type.author else None
+
+
+def permitted(actor: Actor, records: Sequence[Any]) -> list[Any]:
+    """Return the contributed records (panels, entries, tiles, commands) whose permission the actor holds, in order."""
+    return [record for record in records if actor.may(record.permission)]

@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import Runtime, runtime_of
 from crm_kernel.access.actor import ANONYMOUS, Actor
+from crm_kernel.access.policy import permitted
 
 #: Sections of the navigation in order; plugins may name others, which follow.
 SECTIONS = ("work", "insight", "administration")
@@ -51,7 +52,7 @@ def entries_of(section: str) -> list[dict[str, Any]]:
 
 def _navigation(runtime: Runtime, actor: Actor) -> list[dict[str, Any]]:
     entries: list[tuple[int, int, dict[str, Any]]] = []
-    for item in c.visible_to(actor, c.active(runtime.registry.all("nav"), runtime.manager.names)):
+    for item in permitted(actor, c.active(runtime.registry.all("nav"), runtime.manager.names)):
         entries.append(
             (_section_order(item.section), item.order, _entry(item.label, item.icon, item.endpoint, item.section))
         )

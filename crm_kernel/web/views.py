@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, redirect, render_template, r
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.policy import permitted
 from crm_kernel.records.api import json_response
 from crm_kernel.records.openapi import openapi_document
 from crm_kernel.records.pages.cards import card_of
@@ -25,7 +26,7 @@ blueprint = Blueprint("web", __name__)
 def home() -> str:
     """Show the start page with the plugins' tiles."""
     uow, runtime = current_uow(), runtime_of(current_app)
-    tiles = c.visible_to(uow.actor, c.active(runtime.registry.all("dashboard_tiles"), runtime.manager.names))
+    tiles = permitted(uow.actor, c.active(runtime.registry.all("dashboard_tiles"), runtime.manager.names))
     return render_template(
         "kernel/home.html", tiles=[found for tile in tiles if (found := card_of(uow, tile)) is not None]
     )

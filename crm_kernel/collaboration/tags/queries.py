@@ -34,10 +34,17 @@ def tags_on(uow: UnitOfWork, record_type: RecordType, uids: Collection[UUID]) ->
     return found
 
 
-def known_tags(uow: UnitOfWork, *, limit: int = 200) -> list[str]:
-    """Return the names of tags to choose from, by name; one query."""
-    query = sa.select(Tag.name).where(visible(uow.actor, type_called("tag"))).order_by(Tag.name, Tag.id)
-    return list(uow.session.scalars(query.limit(limit)))
+def tags_to_choose(
+    uow: UnitOfWork, record_type: RecordType, uid: UUID, *, limit: int = 200
+) -> tuple[list[Tag], list[str]]:
+    """Return a record's tags and the names of those to choose from, each by name; one query for both."""
+    on = sa.exists().where(
+        Tagging.tag_id == Tag.id, Tagging.subject_type == record_type.name, Tagging.subject_uid == uid
+    )
+    query = sa.select(Tag, on.label("on")).where(visible(uow.actor, type_called("tag")))
+    # The record's own first: the limit is for the others.
+    rows = uow.session.execute(query.order_by(sa.desc("on"), Tag.name, Tag.id).limit(limit)).all()
+    return [tag for tag, mine in rows if mine], sorted(tag.name for tag, _mine in rows)
 
 
 def having_tag(tag: Tag) -> str:

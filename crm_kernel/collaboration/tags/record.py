@@ -11,7 +11,7 @@ from marshmallow import Schema
 
 from crm_kernel.access.policy import allowed
 from crm_kernel.collaboration.tags.models import Tag
-from crm_kernel.collaboration.tags.queries import having_tag, known_tags, tags_on
+from crm_kernel.collaboration.tags.queries import having_tag, tags_to_choose
 from crm_kernel.collaboration.tags.services import create_tag, merge_tags, update_tag
 from crm_kernel.contributions import Panel
 from crm_kernel.records.fields import Choice
@@ -106,11 +106,11 @@ def _merge(uow: UnitOfWork, record: Tag, *, into: str) -> None:
 
 
 def _load_tags(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
-    """Return a record's tags; two queries. None when there are none and none may be put on."""
+    """Return a record's tags; one query. None when there are none and none may be put on."""
     subject = subject_of(record)
     own = subject.record_type
     may_tag = allowed(uow.actor, own.permission("update"), record)
-    found = tags_on(uow, own, [record.uid])[record.uid]
+    found, known = tags_to_choose(uow, own, record.uid)
     if not found and not may_tag:
         return None
     return {
@@ -120,5 +120,5 @@ def _load_tags(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
         ],
         "subject": subject,
         "change_url": url_for("tags.change") if may_tag else None,
-        "known": known_tags(uow) if may_tag else [],
+        "known": known if may_tag else [],
     }

@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
-from crm_kernel.access.policy import allowed, visible
+from crm_kernel.access.policy import allowed, permitted, visible
 from crm_kernel.records.pages.cards import card_of
 from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, extension_facts, facts_of, title_of
@@ -93,7 +93,7 @@ def panels(uow: UnitOfWork, record_type: RecordType, record: Any) -> list[dict[s
     runtime = runtime_of(current_app)
     hosts = (record_type.name, "*") if record_type.annotated else (record_type.name,)
     wanted = [panel for panel in runtime.registry.all("panels") if panel.host in hosts]
-    found = (card_of(uow, panel, record) for panel in c.visible_to(uow.actor, c.active(wanted, runtime.manager.names)))
+    found = (card_of(uow, panel, record) for panel in permitted(uow.actor, c.active(wanted, runtime.manager.names)))
     return [panel for panel in found if panel is not None]
 
 

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
-from crm_kernel.access.policy import visible
+from crm_kernel.access.policy import permitted, visible
 from crm_kernel.records.pages.presenting import record_url
 from crm_kernel.records.plan import record_types, title_column
 from crm_kernel.records.search_page import search_everywhere
@@ -65,7 +65,7 @@ def remembered(kept: Any, record_type: str, uid: UUID) -> list[list[str]]:
 
 def _commands(uow: UnitOfWork) -> Iterator[Command]:
     runtime, actor = runtime_of(current_app), uow.actor
-    for plugged in c.visible_to(actor, c.active(runtime.registry.all("palette_commands"), runtime.manager.names)):
+    for plugged in permitted(actor, c.active(runtime.registry.all("palette_commands"), runtime.manager.names)):
         url = url_for(plugged.endpoint, **plugged.arguments)
         yield Command(str(plugged.label), plugged.icon, url, str(plugged.keywords))
     for record_type in sorted(runtime.registry.all("record_types"), key=lambda found: found.nav_section != "work"):
@@ -74,7 +74,7 @@ def _commands(uow: UnitOfWork) -> Iterator[Command]:
             yield Command(label, "plus", url_for(f"{record_type.endpoint}_new"), "new create")
         if record_type.nav_section and record_type.listed_for(actor):
             yield Command(str(record_type.label_plural), record_type.icon, url_for(f"{record_type.endpoint}_list"))
-    for item in c.visible_to(actor, c.active(runtime.registry.all("nav"), runtime.manager.names)):
+    for item in permitted(actor, c.active(runtime.registry.all("nav"), runtime.manager.names)):
         yield Command(str(item.label), item.icon, url_for(item.endpoint))
 
 

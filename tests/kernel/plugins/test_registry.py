@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 
 from crm_kernel import contributions as c
-from crm_kernel._internal.registry import KINDS, Registry
+from crm_kernel._internal.registry import KINDS, Contributions, Registry
 from crm_kernel.database import TYPES, RecordMixin
 from crm_kernel.errors import RegistrationError
 from crm_kernel.events import Event
@@ -130,14 +130,14 @@ def nav(name: str, order: int = 50) -> c.NavItem:
 def registry_with(plugin: str, **by_kind: list[Any]) -> Registry:
     """Return a registry that has accepted one plugin's records."""
     found = Registry()
-    found.accept(c.Contributions(plugin, by_kind))
+    found.accept(Contributions(plugin, by_kind))
     return found
 
 
 def refusal(found: Registry, plugin: str, **by_kind: list[Any]) -> str:
     """Return what the registry says when it refuses a plugin's records."""
     with pytest.raises(RegistrationError) as error:
-        found.accept(c.Contributions(plugin, by_kind))
+        found.accept(Contributions(plugin, by_kind))
     return str(error.value)
 
 
@@ -205,7 +205,7 @@ def test_a_refused_plugin_leaves_no_record_behind() -> None:
 
 def test_records_come_by_order_then_in_load_order() -> None:
     found = registry_with("ant", nav=[nav("ant.late", 90), nav("ant.b"), nav("ant.a")])
-    found.accept(c.Contributions("bee", {"nav": [nav("bee.first", 1), nav("bee.c")]}))
+    found.accept(Contributions("bee", {"nav": [nav("bee.first", 1), nav("bee.c")]}))
 
     assert [item.name for item in found.all("nav")] == ["bee.first", "ant.b", "ant.a", "bee.c", "ant.late"]
 
@@ -268,7 +268,7 @@ def test_an_extension_that_does_not_fit_its_host_is_refused(changes: dict[str, A
 def test_a_plugin_may_extend_its_own_record_type_and_several_hosts() -> None:
     found = registry_with("shop", record_types=[deal(), deal(name="shop.offer", slug="offers")])
 
-    found.accept(c.Contributions("bank", {"extensions": [extension(), extension(host="shop.offer")]}))
+    found.accept(Contributions("bank", {"extensions": [extension(), extension(host="shop.offer")]}))
 
     assert [e.name for e in found.extensions_of("shop.deal")] == ["bank"]
     assert [e.name for e in found.extensions_of("shop.offer")] == ["bank"]

@@ -98,8 +98,7 @@ def test_the_page_takes_few_queries(login, ada, count_queries):
         browser.get(f"/customers/{ada}")
 
     statements = [text for text in queries.statements if "SAVEPOINT" not in text]
-    # The customer and his collections: five; one for each panel, two for the one of tags.
-    assert len(statements) <= 5 + 11, str(queries)
+    assert len(statements) <= 12 + 3, queries
 
 
 def test_a_reader_of_customers_alone_sees_no_sales_and_no_contacts(login, ada):
