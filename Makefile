@@ -1,13 +1,14 @@
 # Every command of the project. A fresh clone needs python3, make and git; the rest is fetched.
 #
 #   make demo     a demo company on http://127.0.0.1:8000      make check   linters, types, import rules
-#   make test     the whole test suite                         make bench   ratios against their floors
+#   make test     the whole test suite                         make bench   ratios against floors, of a million
 #   make docs     the manual, in docs/_build/html              make lock    regenerate the two lock files
 #   make install  only the environment in .venv                make clean   remove what make made
 #   make translations  new texts into the catalogues           (then fill in what is empty)
 #   make test-kernel   the kernel's tests where no plugin is installed
 #   make fuzz N=1000   so many scenarios of requests that follow from each other, other ones each time
-#   make real DATA=../shared/data/crm_sales                    import real sales data, print the report
+#   make real DATA=../shared/data/crm_sales        import real sales data, print the report
+#   make real DATA=../shared/data/online_retail    the same with a shop's 541,909 invoice lines
 #
 # PY=python3.12 chooses another Python, JOBS=4 the number of test processes, PORT=9000 the port of the demo.
 
@@ -116,10 +117,18 @@ lock: | $(filter .tools/bin/uv,$(UV))
 fuzz: install
 	@CRM_TEST_FUZZ='$(N)' $(BIN)/python -m pytest -q -n0 -m slow tests/services/test_stateful_api.py tests/services/test_fuzzed_api.py
 
+# The folder's name is that of the mapping; what its instance needs and which figures are read back is said here.
+REAL = $(notdir $(patsubst %/,%,$(DATA)))
+REAL_INIT_crm_sales = --modules sfa
+REAL_REPORT_crm_sales = $(CRM) sfa report --json
+REAL_INIT_online_retail = --modules "" --base-currency GBP
+REAL_REPORT_online_retail = $(CRM) sales report --json && echo "cancellations (InvoiceNo C...):" >&2 && $(CRM) sales report --reference C --json
+
 real: install
 	@test -d '$(DATA)' || { echo "make real: no folder $(DATA). Say where it is: make real DATA=/path/to/crm_sales" >&2; exit 1; }
-	@rm -rf var/real && mkdir -p var && $(CRM) init var/real --modules sfa --yes >&2
-	@data="$$(cd '$(DATA)' && pwd)" && cd var/real && $(CRM) import "$$data" --mapping crm_sales --yes >&2 && $(CRM) sfa report --json
+	@test -n '$(REAL_REPORT_$(REAL))' || { echo "make real: no figures are known of $(REAL). DATA is a folder crm_sales or online_retail" >&2; exit 1; }
+	@rm -rf var/real && mkdir -p var && $(CRM) init var/real $(REAL_INIT_$(REAL)) --yes >&2
+	@data="$$(cd '$(DATA)' && pwd)" && cd var/real && $(CRM) import "$$data" --mapping $(REAL) --yes >&2 && $(REAL_REPORT_$(REAL))
 
 # Brings the catalogues to the texts of code and templates. Nothing is guessed: a new or changed text comes in empty,
 # and tests/kernel/i18n fails until it is translated.

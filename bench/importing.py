@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flask import Flask
 
+    from crm_kernel.records.importing.engine import Progress
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Ours must reach this part of the bare script's customers per second.
@@ -68,7 +69,7 @@ def write_file(path: Path, customers: int, *, start: int = 0, seed: int = 7) -> 
 def measure(app: Flask, *, customers: int = 20_000, rounds: int = 3) -> Measured:
     """Return the medians of some rounds, in which both import files of the same size into the app's database."""
     ours, bare = list[float](), list[float]()
-    before = _memory()
+    before = resident()
     highest = before
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
@@ -76,12 +77,12 @@ def measure(app: Flask, *, customers: int = 20_000, rounds: int = 3) -> Measured
             write_file(first, customers, start=2 * number * customers)
             write_file(second, customers, start=(2 * number + 1) * customers)
             ours.append(customers / _seconds(import_ours, app, first))
-            highest = max(highest, _memory())
+            highest = max(highest, resident())
             bare.append(customers / _seconds(import_bare, app, second))
     return Measured(sorted(ours)[rounds // 2], sorted(bare)[rounds // 2], highest - before)
 
 
-def import_ours(app: Flask, file: Path) -> None:
+def import_ours(app: Flask, file: Path, progress: Progress | None = None) -> None:
     """Import the file as ``crm import`` does."""
     from crm_kernel.access.actor import SYSTEM
     from crm_kernel.records.importing import Verdict, import_file
@@ -105,7 +106,7 @@ def import_ours(app: Flask, file: Path) -> None:
     }
     mapping = parse_mapping({"source": [source]}, "bench", "bench")
     with app.app_context():
-        result = import_file(mapping, file, actor=SYSTEM)
+        result = import_file(mapping, file, actor=SYSTEM, progress=progress)
     if result.failure or result.total(Verdict.CREATED) != result.sources[0].rows:
         raise RuntimeError(f"the import did not take all rows: {result.to_json()}")
 
@@ -208,7 +209,7 @@ def _seconds(work: Callable[..., None], app: Flask, file: Path) -> float:
     return time.perf_counter() - start
 
 
-def _memory() -> float:
+def resident() -> float:
     """Return the memory this process holds, in MB."""
     import psutil
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from crm_kernel._internal.public_names import NAMES
+
 if TYPE_CHECKING:
+    from crm_kernel.access.acting import actor_for
     from crm_kernel.access.actor import ANONYMOUS, SYSTEM, Actor, Scope
+    from crm_kernel.access.field_access import hidden_fields
     from crm_kernel.access.models import AppUser, Team
     from crm_kernel.access.policy import allowed, authorize, visible
     from crm_kernel.app import create_app
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
         Setting,
         Subscriber,
     )
+    from crm_kernel.customers.capturing import Captured, capture_customer
     from crm_kernel.customers.consent.asking import ask_for_consent
     from crm_kernel.customers.consent.gate import ContactVerdict, contactable, may_contact
     from crm_kernel.customers.consent.ledger import Evidence, Spoken, record_consent
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from crm_kernel.customers.services import create_customer, update_customer
     from crm_kernel.data_map.references import CustomerReference
     from crm_kernel.database import Amount, OwnedMixin, Rate, RecordMixin, utcnow
+    from crm_kernel.demo.past import past
     from crm_kernel.errors import (
         ConfigError,
         Conflict,
@@ -66,9 +72,11 @@ if TYPE_CHECKING:
         UnitOfWorkError,
     )
     from crm_kernel.events.event import Event
+    from crm_kernel.jobs.schedules import schedule_job
     from crm_kernel.jobs.services import enqueue
     from crm_kernel.outbound import AddressRefused, Answer, OutboundPolicy, Unreachable, policy_of, send
     from crm_kernel.plugin import Plugin, hookimpl, plugin_base
+    from crm_kernel.records.calendars.dates import CalendarDates
     from crm_kernel.records.fields import MAX_AMOUNT, Choice, Collection, Country, Currency, Money, Reference
     from crm_kernel.records.ownership import with_team, with_teams
     from crm_kernel.records.pages.presenting import money_text, plain_text
@@ -76,9 +84,10 @@ if TYPE_CHECKING:
     from crm_kernel.records.record_type import Action, Board, BoardColumn, Extension, FormSection, RecordType, Services
     from crm_kernel.records.services import create_record
     from crm_kernel.records.texts import Text
+    from crm_kernel.records.valued import Valued
     from crm_kernel.sales.bulk import NewSale, record_sales
     from crm_kernel.sales.models import Product, Sale
-    from crm_kernel.sales.money import base_currency, local_day, rates_on
+    from crm_kernel.sales.money import base_currency, base_quotes_on, local_day, rates_on
     from crm_kernel.sales.services import Line, in_base, record_sale, refund_sale
     from crm_kernel.settings import setting
     from crm_kernel.touchpoints.models import Interaction
@@ -86,85 +95,7 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork, attempt, current_uow, reading, writing
     from crm_kernel.web.edge import permission
 
-#: Module → the public names that live there.
-_NAMES: dict[str, tuple[str, ...]] = {
-    "access.actor": ("ANONYMOUS", "SYSTEM", "Actor", "Scope"),
-    "access.models": ("AppUser", "Team"),
-    "access.policy": ("allowed", "authorize", "visible"),
-    "app": ("create_app",),
-    "collaboration.notifications.services": ("notify",),
-    "config": ("Config", "load_config"),
-    "contributions": (
-        "ContactRule",
-        "DashboardTile",
-        "DemoData",
-        "Health",
-        "HealthCheck",
-        "HealthResult",
-        "ImportMapping",
-        "InProgress",
-        "InboundMessage",
-        "InboundWebhook",
-        "Job",
-        "JobKind",
-        "NavItem",
-        "NotificationKind",
-        "PaletteCommand",
-        "Panel",
-        "Permission",
-        "RuleAction",
-        "Setting",
-        "Subscriber",
-    ),
-    "customers.consent.asking": ("ask_for_consent",),
-    "customers.consent.gate": ("ContactVerdict", "contactable", "may_contact"),
-    "customers.consent.ledger": ("Evidence", "Spoken", "record_consent"),
-    "customers.consent.links": ("list_unsubscribe_headers", "preferences_link"),
-    "customers.consent.rules": ("refusal",),
-    "customers.consent.suppression": ("suppress",),
-    "customers.models": ("Customer",),
-    "customers.services": ("create_customer", "update_customer"),
-    "data_map.references": ("CustomerReference",),
-    "database": ("Amount", "OwnedMixin", "Rate", "RecordMixin", "utcnow"),
-    "errors": (
-        "ConfigError",
-        "Conflict",
-        "CrmError",
-        "DatabaseUnavailable",
-        "Forbidden",
-        "InvalidInput",
-        "NotFound",
-        "PluginError",
-        "PreconditionRequired",
-        "RegistrationError",
-        "Replaced",
-        "SecondFactorNeeded",
-        "StaleVersion",
-        "Unauthenticated",
-        "UnitOfWorkError",
-    ),
-    "events.event": ("Event",),
-    "jobs.services": ("enqueue",),
-    "outbound": ("AddressRefused", "Answer", "OutboundPolicy", "Unreachable", "policy_of", "send"),
-    "plugin": ("Plugin", "hookimpl", "plugin_base"),
-    "records.fields": ("MAX_AMOUNT", "Choice", "Collection", "Country", "Currency", "Money", "Reference"),
-    "records.ownership": ("with_team", "with_teams"),
-    "records.pages.presenting": ("money_text", "plain_text"),
-    "records.plan": ("record_type",),
-    "records.record_type": ("Action", "Board", "BoardColumn", "Extension", "FormSection", "RecordType", "Services"),
-    "records.services": ("create_record",),
-    "records.texts": ("Text",),
-    "settings": ("setting",),
-    "sales.bulk": ("NewSale", "record_sales"),
-    "sales.models": ("Product", "Sale"),
-    "sales.money": ("base_currency", "local_day", "rates_on"),
-    "sales.services": ("Line", "in_base", "record_sale", "refund_sale"),
-    "touchpoints.models": ("Interaction",),
-    "touchpoints.services": ("record_interaction",),
-    "unit_of_work": ("UnitOfWork", "attempt", "current_uow", "reading", "writing"),
-    "web.edge": ("permission",),
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+_HOMES = {name: module for module, names in NAMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - grouped as the reference is
     # the application and its settings
@@ -185,9 +116,11 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     # what a record is
     "RecordType",
     "Extension",
+    "Valued",
     "FormSection",
     "Board",
     "BoardColumn",
+    "CalendarDates",
     "Action",
     "Services",
     # fields of its schema
@@ -217,6 +150,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "InboundWebhook",
     "InboundMessage",
     "DemoData",
+    "past",
     "InProgress",
     "ContactRule",
     "RuleAction",
@@ -228,6 +162,7 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "attempt",
     "Event",
     "enqueue",
+    "schedule_job",
     # requests to addresses that somebody else names
     "send",
     "policy_of",
@@ -237,6 +172,8 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "Customer",
     "create_customer",
     "update_customer",
+    "capture_customer",
+    "Captured",
     "may_contact",
     "ContactVerdict",
     "contactable",
@@ -261,15 +198,18 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "in_base",
     "local_day",
     "rates_on",
+    "base_quotes_on",
     # who acts, and whether they may
     "Actor",
     "Scope",
     "SYSTEM",
     "ANONYMOUS",
+    "actor_for",
     "permission",
     "authorize",
     "allowed",
     "visible",
+    "hidden_fields",
     "AppUser",
     "Team",
     "with_team",

@@ -1,7 +1,7 @@
 """Builds the web application: a list of named steps, nothing happens at import.
 
-``create_app`` asks the database which modules are enabled (one query on a connection of its own, closed before any
-worker forks), loads them, and mounts what they contribute.
+``create_app`` asks the database which modules are enabled and which settings stand there (on connections of its own,
+closed before any worker forks), loads the modules, and mounts what they contribute.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flask import Flask
 from crm_kernel._internal.loading import load_plugins
 from crm_kernel._internal.modules import enabled_modules
 from crm_kernel._internal.runtime import EXTENSION, Runtime, runtime_of
-from crm_kernel._internal.settings import plugin_settings
+from crm_kernel._internal.settings import digest_secret, laid_over, plugin_settings, stored_settings
 from crm_kernel.config import Config, load_config
 from crm_kernel.database import init_database
 from crm_kernel.errors import PluginError
@@ -38,12 +38,15 @@ def create_app(
         PluginError: a module failed to load (a missing bank plugin is a missing KYC veto), or a route has no permission.
         DatabaseUnavailable: the enabled modules cannot be read.
     """
+    from crm_kernel.access.oidc.offered import load_offered
+
     config = config or load_config()
     app = Flask("crm_kernel", static_folder=None, template_folder=None)
     attach_runtime(app, config, enabled_modules(config) if modules is None else modules, skip_failed)
     init_database(app)
     for step in _steps():
         step(app)
+    load_offered(app)
     return app
 
 
@@ -57,9 +60,15 @@ def attach_runtime(app: Flask, config: Config, modules: Collection[str], skip_fa
     if loaded.manager.failed and not skip_failed:
         name, reason = next(iter(sorted(loaded.manager.failed.items())))
         raise PluginError(name, f"{reason}\nWays out: crm modules disable {name} · start with --skip-failed")
-    runtime = Runtime(config, loaded.manager, loaded.registry)
-    app.extensions[EXTENSION] = replace(runtime, settings=plugin_settings(runtime))
-    app.config.update(SQLALCHEMY_DATABASE_URI=config.database_url, SECRET_KEY=config.secret_key)
+    stored = stored_settings(config)
+    runtime = Runtime(laid_over(config, stored), loaded.manager, loaded.registry, without_database=config)
+    app.extensions[EXTENSION] = replace(runtime, settings=plugin_settings(runtime, stored))
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=config.database_url,
+        SECRET_KEY=config.secret_key,
+        SECRET_KEY_FALLBACKS=list(config.previous_secret_keys),
+        CRM_DIGEST_SECRET=digest_secret(config, stored),
+    )
 
 
 def _steps() -> list[Any]:

@@ -1,12 +1,12 @@
 """Typed settings from ``crm.toml`` and the environment; an unknown key is an error that names the key and its file.
 
-Order of precedence: environment (``CRM_DATABASE_URL``, ``CRM_SFA__ROTTING_DAYS``), file, default.
+Order of precedence: environment (``CRM_DATABASE_URL``, ``CRM_SFA__ROTTING_DAYS``), database, file, default. What stands
+in the database (``crm settings``) is laid over this when an application is built: ``crm_kernel._internal.settings``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import os
 import tomllib
 import typing
@@ -15,27 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crm_kernel.config_checks import check_config
 from crm_kernel.errors import ConfigError
 
 #: Where the configuration is looked for unless ``--config`` or ``CRM_CONFIG`` says otherwise.
 DEFAULT_FILE = "crm.toml"
-_MEGABYTES = ("max_upload_mb", "user_files_mb", "files_mb")
 _PREFIX = "CRM_"
 #: Environment variables that other tools of the project read.
 _FOREIGN = ("CRM_CONFIG", "CRM_DEBUG", "CRM_TEST_", "CRM_SHARED_DATA", "CRM_BENCH_")
-#: Settings that are numbers of something: none of it would be no setting.
-_AT_LEAST_ONE = (
-    "job_threads",
-    "job_days",
-    "event_days",
-    "parked_days",
-    "rule_depth",
-    "rule_days",
-    "import_days",
-    "idempotency_hours",
-    "webhook_failing_days",
-    "webhook_days",
-)
+#: Fields of ``Config`` that are no settings.
+NO_SETTINGS = ("plugin_settings", "source", "overruled_by", "from_database")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +35,8 @@ class Config:
     database_url: str = "sqlite:///crm.db"
     #: Signs cookies and links: at least 32 random characters; ``crm init`` writes one.
     secret_key: str = ""
+    #: Keys that it replaced, the newest first: still read with, never written with (``crm secrets rotate``).
+    previous_secret_keys: tuple[str, ...] = ()
     #: Modules an instance may use when it is created; afterwards the table ``module`` is the truth.
     modules: tuple[str, ...] = ()
     #: Address ``crm serve`` listens on; 0.0.0.0 for every interface.
@@ -68,10 +59,14 @@ class Config:
     languages: tuple[str, ...] = ("en", "fr")
     #: IANA name of the time zone of users who chose none.
     timezone: str = "UTC"
+    #: In which order pages show the names of people to users who chose none: ``given-first``, ``family-first``, ``by-language``.
+    name_order: str = "given-first"
     #: ISO 3166 code that completes phone numbers written without a country prefix.
     default_region: str = "US"
     #: ISO 4217 code of the currency all base amounts are in; cannot change once sales exist.
     base_currency: str = "USD"
+    #: Days beyond which an exchange rate is too old to convert with; 0: the last one holds until there is a newer one.
+    rate_days: int = 0
     #: What does background jobs: ``embedded`` (``crm worker`` by itself) or ``celery`` (through a broker; extra ``celery``).
     jobs_engine: str = "embedded"
     #: The broker of Celery: ``amqp://user:password@host:5672//`` or ``redis://host:6379/0``.
@@ -86,6 +81,8 @@ class Config:
     rule_depth: int = 3
     #: Days after which the run log of automation rules is deleted.
     rule_days: int = 90
+    #: Days for which sessions that have ended are kept.
+    session_days: int = 90
     #: Days after which deliveries that wait for a disabled module are cancelled.
     parked_days: int = 180
     #: Address of the stream of ``crm live`` as browsers reach it: ``/live`` behind one proxy, else ``https://…``. Empty: pages
@@ -110,6 +107,22 @@ class Config:
     webhook_failing_days: int = 5
     #: Days for which deliveries of webhooks and received messages are kept.
     webhook_days: int = 30
+    #: The server that takes the mails of the system; empty: none is sent.
+    mail_host: str = ""
+    #: Its TCP port: 587 for ``starttls``, 465 for ``tls``, 25 for a server of one's own.
+    mail_port: int = 587
+    #: ``starttls``, ``tls`` (from the first byte) or ``none``.
+    mail_encryption: str = "starttls"
+    #: Whom to log in as; empty: nobody.
+    mail_user: str = ""
+    #: With what.
+    mail_password: str = ""
+    #: The address that mails come from; without one none is sent.
+    mail_sender: str = ""
+    #: The name beside it; empty: that of the company.
+    mail_sender_name: str = ""
+    #: Seconds for connecting to the mail server, and again for handing over a mail.
+    mail_timeout_seconds: int = 20
     #: Days after which values of imported files are deleted: an import cannot be undone any more.
     import_days: int = 30
     #: Settings of plugins as found: plugin → setting → raw value.
@@ -118,6 +131,8 @@ class Config:
     source: str = "defaults"
     #: Environment variables that overrule the file, for messages.
     overruled_by: tuple[str, ...] = ()
+    #: Settings whose value stands in the database, for messages.
+    from_database: tuple[str, ...] = ()
 
     def replace(self, **changes: Any) -> Config:
         """Return a copy with some settings changed."""
@@ -128,8 +143,18 @@ class Config:
 
         A module's setting is named in full: ``sfa.rotting_days``.
         """
-        variable = _PREFIX + setting.replace(".", "__").upper()
-        return f"{variable} in the environment" if variable in self.overruled_by else f"{setting} in {self.source}"
+        if self.in_environment(setting):
+            return f"{variable_of(setting)} in the environment"
+        return f"{setting} in {'the database' if setting in self.from_database else self.source}"
+
+    def in_environment(self, setting: str) -> bool:
+        """Say whether an environment variable decides about a setting, whatever file and database say."""
+        return variable_of(setting) in self.overruled_by
+
+
+def variable_of(setting: str) -> str:
+    """Return the environment variable of a setting: ``CRM_PORT``, ``CRM_SFA__ROTTING_DAYS``."""
+    return _PREFIX + setting.replace(".", "__").upper()
 
 
 def find_config(explicit: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
@@ -160,7 +185,7 @@ def load_config(path: str | Path | None = None, environ: Mapping[str, str] | Non
     overruled_by = _overlay_environment(values, plugins, environ)
     source = str(file) if file else "environment"
     config = Config(**values, plugin_settings=plugins, source=source, overruled_by=overruled_by)
-    _check(config)
+    check_config(config)
     home = file.parent if file else Path.cwd()
     return config.replace(
         database_url=_anchored(config.database_url, file), files_dir=(home / config.files_dir).as_posix()
@@ -193,9 +218,10 @@ def convert(value: Any, kind: Any, place: str) -> Any:
     raise ConfigError(f"{place}: found {value!r}, expected {expected}")
 
 
-def _fields() -> dict[str, Any]:
+def kernel_fields() -> dict[str, Any]:
+    """Return the kernel's settings with their types."""
     hints = typing.get_type_hints(Config)
-    return {name: hint for name, hint in hints.items() if name not in ("plugin_settings", "source", "overruled_by")}
+    return {name: hint for name, hint in hints.items() if name not in NO_SETTINGS}
 
 
 def _from_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -203,7 +229,7 @@ def _from_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
-    fields = _fields()
+    fields = kernel_fields()
     plugins = {key: value for key, value in raw.items() if isinstance(value, dict)}
     plain = {key: value for key, value in raw.items() if not isinstance(value, dict)}
     unknown = sorted(plain.keys() - fields.keys())
@@ -215,7 +241,7 @@ def _from_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 def _overlay_environment(
     values: dict[str, Any], plugins: dict[str, dict[str, Any]], environ: Mapping[str, str]
 ) -> tuple[str, ...]:
-    fields, read = _fields(), []
+    fields, read = kernel_fields(), []
     for variable, text in sorted(environ.items()):
         if not variable.startswith(_PREFIX) or variable.startswith(_FOREIGN):
             continue
@@ -229,43 +255,6 @@ def _overlay_environment(
             raise ConfigError(f"{variable} in the environment: unknown setting; known: {', '.join(sorted(fields))}")
         read.append(variable)
     return tuple(read)
-
-
-def _check(config: Config) -> None:
-    if config.secret_key and len(config.secret_key) < 32:
-        raise ConfigError(f"{config.place_of('secret_key')}: {len(config.secret_key)} characters, expected at least 32")
-    if not 0 < config.port < 65536:
-        raise ConfigError(f"{config.place_of('port')}: found {config.port}, expected 1 to 65535")
-    if config.trusted_proxies < 0:
-        raise ConfigError(
-            f"{config.place_of('trusted_proxies')}: found {config.trusted_proxies}, expected 0 (nobody is believed) or "
-            "the number of proxies in front"
-        )
-    if config.jobs_engine not in ("embedded", "celery"):
-        raise ConfigError(
-            f"{config.place_of('jobs_engine')}: found {config.jobs_engine!r}, expected embedded or celery"
-        )
-    if config.jobs_engine == "celery" and not config.jobs_broker_url:
-        raise ConfigError(f"{config.place_of('jobs_broker_url')}: missing, expected the broker, for example amqp://…")
-    for setting in (*_AT_LEAST_ONE, *_MEGABYTES):
-        if getattr(config, setting) < 1:
-            raise ConfigError(f"{config.place_of(setting)}: found {getattr(config, setting)}, expected 1 or more")
-    _check_outbound(config)
-    if not config.languages:
-        raise ConfigError(f"{config.place_of('languages')}: empty, expected at least one")
-
-
-def _check_outbound(config: Config) -> None:
-    for port in config.outbound_ports:
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise ConfigError(f"{config.place_of('outbound_ports')}: found {port!r}, expected numbers from 1 to 65535")
-    for network in config.outbound_trusted_networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ConfigError(
-                f"{config.place_of('outbound_trusted_networks')}: {error}; expected such as 10.1.0.0/16"
-            ) from error
 
 
 def _anchored(url: str, file: Path | None) -> str:

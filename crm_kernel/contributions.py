@@ -13,6 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crm_kernel.health import Health as Health
+from crm_kernel.health import HealthCheck as HealthCheck
+from crm_kernel.health import HealthResult as HealthResult
+
 if TYPE_CHECKING:
     import datetime as dt
     from uuid import UUID
@@ -34,8 +38,11 @@ class Setting:
     default: Any
     label: str
     help: str = ""
-    #: Secret values are never printed, logged or exported.
+    #: Secret values are never printed, logged or exported; in the database they are encrypted. Texts only.
     secret: bool = False
+    #: What may be chosen, empty for any of the type; ``check(value)`` raises ``ValueError`` with a sentence for people.
+    choices: tuple[Any, ...] = ()
+    check: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,8 @@ class NavItem:
     endpoint: str
     icon: str
     permission: str
+    #: Further permissions, for a page that asks for several: who lacks one is not led to a refusal.
+    also: tuple[str, ...] = ()
     section: str = "work"
     order: int = 50
     #: Plugins that must be enabled too: glue for an optional neighbour.
@@ -146,32 +155,10 @@ class Job:
     priority: int = 0
     schedule: str | None = None
     timezone: str = "site"
-
-
-class Health(StrEnum):
-    """The verdict of a health check, best first."""
-
-    OK = "ok"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class HealthResult:
-    """What a health check found, and the command or step that mends it."""
-
-    health: Health
-    message: str
-    fix: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck:
-    """A named check of ``crm doctor``; ``run()`` is called inside an app context and reads only."""
-
-    name: str
-    label: str
-    run: Callable[[], HealthResult]
+    #: ``result(payload)`` → the path of the page on which to look at what it does; None while there is none.
+    result: Callable[[Mapping[str, Any]], str | None] | None = None
+    #: Whose its schedules are, as a record type (``rule``): they follow that record and are changed through it alone.
+    scheduled_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +283,10 @@ class PaletteCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoData:
-    """A plugin's part of the demo company; ``load(uow, random, now)`` is seeded and calls services only."""
+    """A plugin's part of the demo company; ``load(uow, random, now)`` is seeded and calls services only.
+
+    What it calls inside ``past`` has happened at the time given there, by the user who is named.
+    """
 
     name: str
     load: Callable[..., None]

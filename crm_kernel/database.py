@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, registry
 from uuid_utils.compat import uuid7
 
+from crm_kernel._internal.expected_warnings import expect_expression_indexes
 from crm_kernel.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def make_engine(url: str) -> Engine:
 def configure_engine(engine: Engine) -> None:
     """Attach the rules for SQLite (WAL, foreign keys, ``BEGIN IMMEDIATE``) or PostgreSQL to an engine."""
     if engine.dialect.name == "sqlite":
+        expect_expression_indexes()
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
     else:

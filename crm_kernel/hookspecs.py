@@ -191,5 +191,5 @@ def crm_customer_context(uow: UnitOfWork, customer: Customer) -> Sequence[c.InPr
     """Return what the customer is in the middle of right now, newest first; at most one query per plugin.
 
     Return only what ``uow.actor`` may see: the kernel shows it as it comes. An exception is logged with the plugin's
-    name and counts as nothing in progress.
+    name and counts as nothing in progress. It keeps nobody from being erased by a rule: ``RecordType.in_use`` does.
     """

@@ -48,6 +48,8 @@ class UnitOfWork:
     now: dt.datetime
     #: How many events led to this unit (0 = a person); a guard against loops.
     causation_depth: int = 0
+    #: Key of the user on whose behalf a job runs, who is told of the jobs it enqueues; None where ``actor`` says it.
+    asked_by: int | None = None
     #: Whether it was opened by ``reading``.
     read_only: bool = False
     #: What ``record`` was given so far, in order.
@@ -139,6 +141,25 @@ def attempt(uow: UnitOfWork) -> Iterator[None]:
         del uow.events[events:], uow._after_commit[actions:]
         uow.touched = touched
         raise
+
+
+class _Rehearsed(Exception):
+    """Ends a savepoint whose changes were only tried."""
+
+
+def rehearse(uow: UnitOfWork, change: Callable[[], Any]) -> None:
+    """Do a change and take it back: whatever refuses it raises here, and nothing is left of it.
+
+    A preview that does so never says yes to what is refused later.
+    """
+    known = uow.custom_fields
+    try:
+        with attempt(uow):
+            change()
+            raise _Rehearsed
+    except _Rehearsed:
+        uow.custom_fields = known
+        uow.session.expire_all()
 
 
 @contextmanager

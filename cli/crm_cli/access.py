@@ -40,7 +40,7 @@ def explain(
 ) -> None:
     """Say why the USER (an address) has a PERMISSION or lacks it, on the RECORD (an id) of the permission's type if given.
 
-    Listed is every rule that has a say: the account, the token's limits, the grants of the roles, the reach over the
+    Listed is every rule that has a say: the account with its lock and second factor, the token's limits, the grants of the roles, the reach over the
     record's owner and team, each rule of visibility, each module's verdict, and what the roles say of fields.
     """
     from crm_kernel.access.explain import explain as explained

@@ -1,8 +1,7 @@
-"""``crm records``: what the records of a type can be asked, and one change for many of them."""
+"""``crm records``: what the records of a type can be asked, one change for many of them, and changes of single ones."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -20,24 +19,23 @@ from crm_cli.common import (
     message,
     yes_option,
 )
-from crm_cli.records import _pair, acting
+from crm_cli.record_changes import COMMANDS, json_object
+from crm_cli.records import AS, acting, pair
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.records.bulk_actions.asking import Change, Chosen
     from crm_kernel.records.record_type import RecordType
 
-_AS = click.option("--as", "email", metavar="EMAIL", help="Act as this user (default: the system).")
-
 
 @click.group("records")
 def records() -> None:
-    """Show what record types can be filtered by, change many records at once."""
+    """Show, create, change and delete records of any type, one or many; list what they can be filtered by."""
 
 
 @records.command("fields")
 @click.argument("record_type", metavar="TYPE")
-@click.option("--as", "email", metavar="EMAIL", help="As this user sees them (default: the system).")
+@AS
 @json_option
 @instance_options
 def fields(instance: Instance, record_type: str, email: str | None, as_json: bool) -> None:
@@ -70,7 +68,9 @@ def fields(instance: Instance, record_type: str, email: str | None, as_json: boo
 @click.option("--set", "values", multiple=True, metavar="FIELD=VALUE", help="Set a field; an empty value empties it.")
 @click.option("--do", "action", metavar="ACTION", help="Run an action of the type, or delete.")
 @click.option("--data", metavar="JSON", help="What the action asks for.")
-@_AS
+@click.option("--tag", "tags", multiple=True, metavar="NAME", help="Put a tag on.")
+@click.option("--untag", "untags", multiple=True, metavar="NAME", help="Take a tag off.")
+@AS
 @dry_run_option
 @yes_option
 @json_option
@@ -84,23 +84,26 @@ def bulk(
     values: tuple[str, ...],
     action: str | None,
     data: str | None,
+    tags: tuple[str, ...],
+    untags: tuple[str, ...],
     email: str | None,
     dry_run: bool,
     assume_yes: bool,
     as_json: bool,
 ) -> None:
-    """Change, delete or act on all records that conditions match, in the background.
+    """Change, tag, delete or act on all records that conditions match, in the background.
 
-    The records are written down when the run starts. Changed fields can be taken back for 30 days: crm records undo RUN
+    The records are written down when the run starts. Changed fields and tags can be taken back for 30 days: crm records undo RUN
     """
     from crm_kernel.records.bulk_actions.asking import Change, chosen_in
     from crm_kernel.records.plan import record_type as named
 
-    if bool(values) == bool(action):
-        raise click.UsageError("say what to do: --set FIELD=VALUE, or --do ACTION")
-    changes = {name: value or None for name, value in map(_pair, values)}
-    change = Change(action or "update", changes or _json(data))
-    body = {"query": urlencode([_pair(text) for text in filters]), "filter": _json(where), "all": everything}
+    tagging = {"add": list(tags), "remove": list(untags)} if tags or untags else {}
+    if [bool(values), bool(action), bool(tagging)].count(True) != 1:
+        raise click.UsageError("say what to do: --set FIELD=VALUE, --tag NAME, --untag NAME, or --do ACTION")
+    changes = {name: value or None for name, value in map(pair, values)}
+    change = Change("tags" if tagging else action or "update", tagging or changes or json_object(data))
+    body = {"query": urlencode([pair(text) for text in filters]), "filter": json_object(where), "all": everything}
     with instance.app().app_context():
         wanted, chosen, actor = named(record_type), chosen_in(body), acting(email)
         found = _previewed(actor, wanted, change, chosen)
@@ -118,7 +121,7 @@ def bulk(
 
 @records.command("undo")
 @click.argument("run", type=click.UUID)
-@_AS
+@AS
 @dry_run_option
 @yes_option
 @instance_options
@@ -159,11 +162,5 @@ def _started(actor: Actor, record_type: RecordType, change: Change, chosen: Chos
         return {"run": run.uid, "total": run.total}
 
 
-def _json(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError as error:
-        raise click.UsageError(f"not valid JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise click.UsageError("expected a JSON object")
-    return found
+for _command in COMMANDS:
+    records.add_command(_command)

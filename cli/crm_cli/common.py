@@ -23,6 +23,7 @@ from crm_kernel.errors import CrmError, PluginError
 if TYPE_CHECKING:
     from flask import Flask
 
+    from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -95,13 +96,13 @@ class Instance:
             yield uow
 
     @contextmanager
-    def writing(self, *, dry_run: bool = False) -> Iterator[UnitOfWork]:
-        """Open a writing unit of work inside an app context, as the system; a dry run is rolled back at its end."""
+    def writing(self, *, dry_run: bool = False, actor: Actor | None = None) -> Iterator[UnitOfWork]:
+        """Open a writing unit of work inside an app context, as the system if not as another; a dry run is rolled back."""
         from crm_kernel.access.actor import SYSTEM
         from crm_kernel.unit_of_work import writing
 
         try:
-            with self.app().app_context(), writing(SYSTEM, channel="cli") as uow:
+            with self.app().app_context(), writing(actor or SYSTEM, channel="cli") as uow:
                 yield uow
                 if dry_run:
                     uow.session.flush()

@@ -1,4 +1,4 @@
-"""``crm config``: the settings in force and where they come from."""
+"""``crm config``: the settings that file and environment give; those in the database: ``crm settings``."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ import click
 
 from crm_cli.common import Instance, echo_json, echo_records, instance_options, json_option
 
-_MASK = "********"
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
 #: Names that hold secrets, whoever declares them: a module that is not loaded cannot say so itself.
 _SECRET = re.compile(r"secret|password|passwd|token|key", re.IGNORECASE)
 
 
 @click.group("config")
 def config() -> None:
-    """Show the settings in force."""
+    """Show the settings of file and environment."""
 
 
 @config.command("show")
 @json_option
 @instance_options
 def show(instance: Instance, as_json: bool) -> None:
-    """Show every setting with its value; secrets are masked."""
+    """Show every setting of file and environment; secrets are masked. With the database's: crm settings list."""
     found = masked(dataclasses.asdict(instance.config()))
+    del found["from_database"]
     if as_json:
         echo_json(found)
         return
@@ -44,8 +43,12 @@ def masked(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _masked(name: str, value: Any) -> Any:
+    from crm_kernel._internal.masking import MASK, without_passwords
+
     if isinstance(value, dict):
         return masked(value)
+    if isinstance(value, list | tuple) and value and _SECRET.search(name):
+        return MASK
     if isinstance(value, str):
-        return _MASK if value and _SECRET.search(name) else _PASSWORD_IN_URL.sub(rf"\1:{_MASK}@", value)
+        return MASK if value and _SECRET.search(name) else without_passwords(value)
     return value

@@ -21,6 +21,7 @@ from crm_cli.common import (
     progress,
 )
 from crm_cli.consent import may_contact
+from crm_cli.duplicate_training import train
 from crm_cli.privacy import erase, export_subject, hold
 
 
@@ -74,7 +75,7 @@ def match(
     found = match_files(
         paths,
         key=key,
-        columns=dict(_pair(text) for text in columns),
+        columns=dict(pair_of(text) for text in columns),
         threshold=THRESHOLD if threshold is None else threshold,
         region=region,
     )
@@ -93,6 +94,9 @@ def match(
 @customers.group("duplicates")
 def duplicates() -> None:
     """Look for customers that are there twice, and decide about pairs."""
+
+
+duplicates.add_command(train)
 
 
 @duplicates.command("list")
@@ -126,9 +130,11 @@ def list_duplicates(instance: Instance, limit: int, as_json: bool) -> None:
 @instance_options
 def scan(instance: Instance, dry_run: bool, as_json: bool) -> None:
     """Look at the customers that changed since the last scan, as the job kernel.scan_duplicates does every night."""
+    from crm_kernel.customers.duplicates.loading import stored_state
     from crm_kernel.customers.duplicates.scanning import scan as next_chunk
 
     point: dict[str, Any] | None = {}
+    passed_over: dict[str, dict[str, int]] = {}
     looked = 0
     with progress("Customers") as advance:
         while point is not None:
@@ -138,24 +144,78 @@ def scan(instance: Instance, dry_run: bool, as_json: bool) -> None:
                     looked = point["progress"]["done"]
                     if not dry_run:  # every chunk is committed; a rehearsal is taken back as a whole
                         break
+                passed_over = stored_state(uow).get("passed_over") or {}
     if as_json:
         echo_json({"customers": looked // 2})
     elif not dry_run:
+        for kind, told in sorted(passed_over.items()):
+            message(
+                f"Keys of the kind {kind} passed over: {told['blocks']}; the largest is of {told['largest']} customers."
+            )
         message(f"{looked // 2} customers looked at. See: crm customers duplicates list")
+
+
+@duplicates.command("clusters")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Clusters at most.")
+@json_option
+@instance_options
+def list_clusters(instance: Instance, limit: int, as_json: bool) -> None:
+    """List the customers that may be one, grouped: pairs that tie several customers together are reviewed once."""
+    from crm_kernel.customers.duplicates.api import cluster_as_json
+    from crm_kernel.customers.duplicates.queue import open_clusters
+
+    with instance.reading() as uow:
+        found, _following = open_clusters(uow, limit=limit)
+        rows = [
+            {**cluster_as_json(cluster), "names": " – ".join(member.display_name for member in cluster.members)}
+            for cluster in found
+        ]
+    echo_records(as_json, ("id", "names", "probability", "weakest"), rows)
+
+
+@duplicates.command("merge")
+@click.argument("cluster", type=click.UUID, metavar="CLUSTER")
+@click.option("--into", type=click.UUID, required=True, metavar="CUSTOMER", help="The one that stays.")
+@click.option(
+    "--only", type=click.UUID, multiple=True, metavar="CUSTOMER", help="One that goes (default: all others). Repeat it."
+)
+@dry_run_option
+@json_option
+@instance_options
+def merge_duplicates(
+    instance: Instance, cluster: UUID, into: UUID, only: tuple[UUID, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Let the customers of CLUSTER become the one that stays: all of them, or none. CLUSTER is the id clusters prints."""
+    from crm_kernel.customers.duplicates.services import merge_cluster
+    from crm_kernel.customers.merging.api import run_as_json
+
+    with instance.writing(dry_run=dry_run) as uow:
+        records = [run_as_json(run) for run in merge_cluster(uow, cluster, into, only or None)]
+    if as_json:
+        echo_json({"runs": records})
+        return
+    echo_table(("run", "source", "target"), ((run["id"], run["source"], run["target"]) for run in records))
+    if not dry_run:
+        message(f"Merged. Take the last one back with: crm customers unmerge {records[-1]['id']}")
 
 
 @duplicates.command("dismiss")
 @click.argument("pair", type=click.UUID, metavar="PAIR")
+@click.option("--cluster", "whole", is_flag=True, help="All pairs of the cluster that PAIR belongs to.")
 @dry_run_option
 @json_option
 @instance_options
-def dismiss(instance: Instance, pair: UUID, dry_run: bool, as_json: bool) -> None:
+def dismiss(instance: Instance, pair: UUID, whole: bool, dry_run: bool, as_json: bool) -> None:
     """Say that the two customers of a pair are two: it is never proposed again. PAIR is the id that list prints."""
-    from crm_kernel.customers.duplicates.services import dismiss_duplicate
+    from crm_kernel.customers.duplicates.services import dismiss_cluster, dismiss_duplicate
 
     with instance.writing(dry_run=dry_run) as uow:
-        decided = dismiss_duplicate(uow, pair)
-        record = {"id": decided.uid, "state": decided.state}
+        if whole:
+            dismiss_cluster(uow, pair)
+            record = {"id": pair, "state": "dismissed"}
+        else:
+            decided = dismiss_duplicate(uow, pair)
+            record = {"id": decided.uid, "state": decided.state}
     if as_json:
         echo_json(record)
     elif not dry_run:
@@ -225,7 +285,12 @@ def _echo_run(record: dict[str, Any], *, as_json: bool) -> None:
         echo_table(("rows of", "since", "stay"), since)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair_of(text: str) -> tuple[str, str]:
+    """Return column and field of what ``--map`` was given.
+
+    Raises:
+        click.UsageError: it is not COLUMN=FIELD.
+    """
     column, equals, field = text.rpartition("=")
     if not equals or not column or not field:
         raise click.UsageError(f"--map {text!r}: expected COLUMN=FIELD, such as surname=family_name")

@@ -19,7 +19,7 @@ from crm_cli.common import (
     json_option,
     message,
 )
-from crm_cli.jobs import described as described_job
+from crm_cli.jobs import told as described_job
 
 if TYPE_CHECKING:
     from crm_kernel.events.models import StoredEvent

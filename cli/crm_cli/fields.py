@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crm_kernel.records.custom_fields.models import CustomField
+    from crm_kernel.records.custom_fields.services import Way
     from crm_kernel.unit_of_work import UnitOfWork
 
 _KINDS = ["text", "number", "money", "date", "choice", "multichoice", "reference", "boolean", "email", "phone", "url"]
@@ -119,6 +120,25 @@ def change(instance: Instance, record_type: str, name: str, dry_run: bool, as_js
     _tell(described, as_json, dry_run, f"{described['name']} is changed.")
 
 
+@fields.command("move")
+@_TYPE
+@_NAME
+@click.argument("way", type=click.Choice(["up", "down"]))
+@dry_run_option
+@json_option
+@instance_options
+def move(instance: Instance, record_type: str, name: str, way: Way, dry_run: bool, as_json: bool) -> None:
+    """Move a field before (up) or behind (down) its neighbour in the same section of the form."""
+    from crm_kernel.records.custom_fields import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        field = services.field_named(uow, record_type, name)
+        moved = services.move_field(uow, field, way)
+        described = _described(field)
+    said = "is moved" if moved else "is at the end already"
+    _tell(described, as_json, dry_run, f"{described['name']} {said}.")
+
+
 @fields.command("archive")
 @_TYPE
 @_NAME
@@ -189,6 +209,8 @@ def _given(options: dict[str, Any], *, new: bool) -> dict[str, Any]:
         for name in ("required", "section", "position", "listed", "searchable", "indexed", "target", "multiline")
         if options.get(name) is not None
     }
+    if given.get("section") == "":
+        given["section"] = None  # back to the section at the end
     if options["labels"]:
         given["labels"] = _by_language(options["labels"], "--label")
     if options["help_texts"]:

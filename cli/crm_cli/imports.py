@@ -20,7 +20,8 @@ from crm_cli.common import (
     message,
     yes_option,
 )
-from crm_cli.records import AS, acting, bars, finish, import_
+from crm_cli.import_results import finish
+from crm_cli.records import AS, acting, bars, import_
 
 if TYPE_CHECKING:
     from crm_kernel.records.importing.models import ImportRun

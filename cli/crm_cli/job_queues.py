@@ -83,7 +83,7 @@ def schedules(instance: Instance, job: str | None, as_json: bool) -> None:
 
 @click.group("schedule")
 def schedule() -> None:
-    """Add, pause, resume or remove schedules."""
+    """Add, change, pause, resume or remove schedules."""
 
 
 @schedule.command("add")
@@ -105,6 +105,41 @@ def add(
         owner = _user_id(uow, user)
         made = schedule_job(uow, job, cron, payload=_object(payload), timezone=timezone, user_id=owner)
         row = described(made)
+    _show(row, as_json)
+
+
+@schedule.command("set")
+@click.argument("schedule_id", metavar="ID", type=click.UUID)
+@click.argument("cron")
+@click.option("--timezone", help="site, user or a name such as Europe/Paris; as it is without this.")
+@dry_run_option
+@json_option
+@instance_options
+def set_times(
+    instance: Instance, schedule_id: UUID, cron: str, timezone: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Let a schedule run at the times CRON names and no longer at those its module declares; names the next runs."""
+    from crm_kernel.jobs import schedules as services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        zone = timezone or services.schedule(uow, schedule_id).timezone
+        runs = services.preview(uow, schedule_id, cron, zone)
+        row = described(services.reschedule(uow, schedule_id, cron, zone))
+    _show(row, as_json)
+    message("Next runs: " + ", ".join(f"{run:%Y-%m-%d %H:%M%z}" for run in runs))
+
+
+@schedule.command("restore")
+@click.argument("schedule_id", metavar="ID", type=click.UUID)
+@dry_run_option
+@json_option
+@instance_options
+def restore(instance: Instance, schedule_id: UUID, dry_run: bool, as_json: bool) -> None:
+    """Let a schedule run at the times its module declares again."""
+    from crm_kernel.jobs.schedules import restore_schedule
+
+    with instance.writing(dry_run=dry_run) as uow:
+        row = described(restore_schedule(uow, schedule_id))
     _show(row, as_json)
 
 
@@ -169,13 +204,14 @@ def run(
     as_json: bool,
 ) -> None:
     """Put a job into its queue now; a worker does it (crm worker --once does what is due here)."""
+    from crm_kernel.jobs.queries import job_uid
     from crm_kernel.jobs.services import enqueue
 
     with instance.writing(dry_run=dry_run) as uow:
-        number = enqueue(uow, job, _object(payload), queue=queue, priority=priority)
+        uid = job_uid(uow, enqueue(uow, job, _object(payload), queue=queue, priority=priority))
     if as_json:
-        echo_json({"id": number, "name": job})
-    message(f"Job {number} {'would be' if dry_run else 'is'} in its queue. Look at it with: crm jobs show {number}")
+        echo_json({"id": uid, "name": job})
+    message(f"Job {uid} {'would be' if dry_run else 'is'} in its queue. Look at it with: crm jobs show {uid}")
 
 
 def described(row: JobSchedule) -> dict[str, Any]:
@@ -187,6 +223,7 @@ def described(row: JobSchedule) -> dict[str, Any]:
         "cron": row.cron,
         "timezone": row.zone,
         "declared": row.name == row.job,
+        "changed": row.own_time,
         "payload": row.payload,
         "next_at": row.next_at,
         "last_at": row.last_at,

@@ -19,10 +19,12 @@ from crm_cli.common import (
 from crm_cli.job_queues import queue, queues, run, schedule, schedules
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from crm_kernel.jobs.models import JobRow
 
 _STATES = ("ready", "leased", "done", "dead", "cancelled")
-_JOB_IDS = click.argument("job_ids", metavar="JOB…", nargs=-1, type=int)
+_JOB_IDS = click.argument("job_ids", metavar="JOB…", nargs=-1, type=click.UUID)
 _MODULE = click.option("--module", help="Only those of this module.")
 _NAME = click.option("--name", help="Only those of this job or subscriber.")
 _LIMIT = click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
@@ -43,7 +45,8 @@ for _command in (queue, queues, run, schedule, schedules):
 @_MODULE
 @_NAME
 @click.option("--queue", "queue_name", help="Only those of this queue.")
-@click.option("--before", type=int, metavar="JOB", help="Only older ones: the last id of the page before.")
+@click.option("--kind", type=click.Choice(("job", "delivery")), help="Deliveries of events, or the other jobs.")
+@click.option("--before", type=click.UUID, metavar="JOB", help="Only older ones: the last id of the page before.")
 @_LIMIT
 @json_option
 @instance_options
@@ -53,7 +56,8 @@ def list_jobs(
     module: str | None,
     name: str | None,
     queue_name: str | None,
-    before: int | None,
+    kind: str | None,
+    before: UUID | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -62,22 +66,25 @@ def list_jobs(
     from crm_kernel.jobs.models import JobState
 
     chosen = [JobState[state.upper()] for state in states] or None
-    wanted = queries.JobFilter(states=chosen, module=module, name=name, queue=queue_name, before=before)
+    deliveries = {"job": False, "delivery": True}.get(kind or "")
+    wanted = queries.JobFilter(
+        states=chosen, module=module, name=name, queue=queue_name, deliveries=deliveries, before=before
+    )
     with instance.reading() as uow:
-        rows = [described(job) for job in queries.jobs(uow, wanted, limit=limit)]
+        rows = [told(job) for job in queries.jobs(uow, wanted, limit=limit)]
     show(rows, as_json)
 
 
 @jobs.command("show")
-@click.argument("job_id", metavar="JOB", type=int)
+@click.argument("job_id", metavar="JOB", type=click.UUID)
 @json_option
 @instance_options
-def show_one(instance: Instance, job_id: int, as_json: bool) -> None:
+def show_one(instance: Instance, job_id: UUID, as_json: bool) -> None:
     """Show one job with its payload, its progress and its whole error."""
     from crm_kernel.jobs import queries
 
     with instance.reading() as uow:
-        row = described(queries.job(uow, job_id))
+        row = told(queries.job(uow, job_id))
     if as_json:
         echo_json(row)
     else:
@@ -95,7 +102,7 @@ def dead(instance: Instance, module: str | None, name: str | None, limit: int, a
     from crm_kernel.jobs import queries
 
     with instance.reading() as uow:
-        rows = [described(job) for job in queries.dead_jobs(uow, module=module, name=name, limit=limit)]
+        rows = [told(job) for job in queries.dead_jobs(uow, module=module, name=name, limit=limit)]
     show(rows, as_json)
 
 
@@ -123,7 +130,7 @@ def backlog(instance: Instance, as_json: bool) -> None:
 @instance_options
 def retry(
     instance: Instance,
-    job_ids: tuple[int, ...],
+    job_ids: tuple[UUID, ...],
     every: bool,
     module: str | None,
     name: str | None,
@@ -131,7 +138,7 @@ def retry(
     as_json: bool,
 ) -> None:
     """Make dead, cancelled or waiting jobs due now, with all their attempts before them."""
-    from crm_kernel.jobs import queries, services
+    from crm_kernel.jobs import deciding, queries
 
     if bool(job_ids) == every:
         raise click.UsageError("name the jobs, or say --all for all dead ones")
@@ -140,9 +147,9 @@ def retry(
     with instance.writing(dry_run=dry_run) as uow:
         if every:
             found = queries.dead_jobs(uow, module=module, name=name, limit=10_000)
-            # The oldest first: what one customer's deliveries still can keep of their order, they keep.
-            job_ids = tuple(sorted(job.id for job in found))
-        rows = [described(services.retry_job(uow, job_id)) for job_id in job_ids]
+            rows = [told(job) for job in deciding.retry_all(uow, [job.uid for job in found])]
+        else:
+            rows = [told(deciding.retry(uow, job_id)) for job_id in job_ids]
     show(rows, as_json)
     message(f"{len(rows)} jobs {'would be' if dry_run else 'are'} due now.")
 
@@ -152,44 +159,24 @@ def retry(
 @dry_run_option
 @json_option
 @instance_options
-def cancel(instance: Instance, job_ids: tuple[int, ...], dry_run: bool, as_json: bool) -> None:
+def cancel(instance: Instance, job_ids: tuple[UUID, ...], dry_run: bool, as_json: bool) -> None:
     """Decide that jobs are not to be done; crm jobs retry takes it back."""
-    from crm_kernel.jobs import services
+    from crm_kernel.jobs import deciding
 
     if not job_ids:
         raise click.UsageError("name the jobs to cancel; crm jobs list shows them")
     with instance.writing(dry_run=dry_run) as uow:
-        rows = [described(services.cancel_job(uow, job_id)) for job_id in job_ids]
+        rows = [told(deciding.cancel(uow, job_id)) for job_id in job_ids]
     show(rows, as_json)
     message(f"{len(rows)} jobs {'would be' if dry_run else 'are'} cancelled.")
 
 
-def described(job: JobRow) -> dict[str, Any]:
-    """Return a job as the command line shows it."""
-    from crm_kernel.jobs.services import state_name
+def told(job: JobRow) -> dict[str, Any]:
+    """Return a job as the command line shows it: everything, secrets masked, under ``error`` the whole of it."""
+    from crm_kernel.jobs.describing import described, details
 
-    return {
-        "id": job.id,
-        "module": job.module,
-        "name": job.name,
-        "state": state_name(job.state),
-        "queue": job.queue,
-        "priority": job.priority,
-        "progress": job.progress,
-        "delivery": job.event_id is not None,
-        "run_at": job.run_at,
-        "attempts": job.attempts,
-        "failures": job.failures,
-        "max_attempts": job.max_attempts,
-        "worker": job.worker,
-        "leased_until": job.leased_until,
-        "finished_at": job.finished_at,
-        "partition": job.partition,
-        "dedupe_key": job.dedupe_key,
-        "out_of_order": job.out_of_order,
-        "payload": job.payload,
-        "error": job.error,
-    }
+    whole = described(job) | details(job)
+    return whole | {"error": whole.pop("trace")}
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -33,10 +33,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("crm_cli.users:users", "Create and manage users, roles, API tokens"),
     "roles": ("crm_cli.roles:roles", "Restrict single fields for a role"),
     "fields": ("crm_cli.fields:fields", "Add and change custom fields"),
+    "identity-providers": ("crm_cli.identity_providers:providers", "Connect log-in providers (OpenID Connect)"),
     "teams": ("crm_cli.teams:teams", "List and create teams"),
     "import": ("crm_cli.imports:imports", "Import files; undo, resume and list imports"),
     "export": ("crm_cli.records:export", "Export records as CSV"),
-    "records": ("crm_cli.catalogue:records", "Show what records can be filtered by, change many"),
+    "records": ("crm_cli.catalogue:records", "Show and change records of any type, one or many"),
+    "views": ("crm_cli.views:views", "See and carry over saved views"),
+    "sales": ("crm_cli.sales:sales", "See what the ledger of sales holds"),
+    "rates": ("crm_cli.rates:rates", "See, set and import exchange rates"),
     "privacy": ("crm_cli.privacy:privacy", "Receipts of erasures, and how long customers are kept"),
     "consent": ("crm_cli.consent:consent", "Record consents, keep addresses from being used"),
     "customers": ("crm_cli.customers:customers", "Find customers that are there twice"),
@@ -50,7 +54,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("crm_cli.doctor:doctor", "Check the instance and say what to mend"),
     "openapi": ("crm_cli.openapi:openapi", "Print the OpenAPI description of the API"),
     "demo": ("crm_cli.demo:demo", "Fill the instance with a demo company"),
-    "config": ("crm_cli.config:config", "Show the settings in force"),
+    "mail": ("crm_cli.mail:mail", "Try whether mails arrive"),
+    "settings": ("crm_cli.settings:settings", "Change settings while the system runs"),
+    "secrets": ("crm_cli.secrets:secrets", "Encrypt what is kept with another secret_key"),
+    "config": ("crm_cli.config:config", "Show the settings of file and environment"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,7 +12,6 @@ import click
 
 from crm_cli.common import (
     Instance,
-    confirm,
     dry_run_option,
     echo_json,
     echo_records,
@@ -20,10 +20,11 @@ from crm_cli.common import (
     message,
     yes_option,
 )
+from crm_cli.retention import retention
 
 if TYPE_CHECKING:
     from crm_kernel.customers.models import Customer
-    from crm_kernel.customers.privacy.models import RetentionRule
+    from crm_kernel.customers.privacy.models import Erasure
     from crm_kernel.unit_of_work import UnitOfWork
 
 _CUSTOMER = click.argument("customer", type=click.UUID, metavar="CUSTOMER")
@@ -145,7 +146,7 @@ def privacy() -> None:
 @json_option
 @instance_options
 def receipts(instance: Instance, limit: int, as_json: bool) -> None:
-    """List the receipts of erasures, newest first."""
+    """List the receipts of erasures and of anonymising, newest first."""
     import sqlalchemy as sa
 
     from crm_kernel.customers.privacy.models import Erasure
@@ -154,28 +155,34 @@ def receipts(instance: Instance, limit: int, as_json: bool) -> None:
         found = uow.session.scalars(sa.select(Erasure).order_by(Erasure.id.desc()).limit(limit))
         rows = [
             {
-                "id": row.uid, "at": row.created_at, "reason": row.reason, "rule": row.rule, "customers": row.customers,
+                "id": row.uid, "at": row.created_at, "action": row.action, "reason": row.reason, "rule": row.rule, "customers": row.customers,
                 "rows": sum(entry["rows"] for entry in row.entries if entry["fate"] != "kept"),
                 "recorded_by": row.recorded_by, "entries": row.entries,
             }
             for row in found
         ]  # fmt: skip
-    echo_records(as_json, ("id", "at", "reason", "rule", "customers", "rows", "recorded_by"), rows)
+    echo_records(as_json, ("id", "at", "action", "reason", "rule", "customers", "rows", "recorded_by"), rows)
 
 
 @privacy.command("erased")
 @json_option
 @instance_options
 def erased(instance: Instance, as_json: bool) -> None:
-    """Print the digests of all erased customers. Keep them beside your backups: reapply reads them after a restore."""
+    """Print the digests of all erased and anonymised customers.
+
+    Keep them beside your backups: reapply reads them after a restore.
+    """
     import sqlalchemy as sa
 
-    from crm_kernel.customers.privacy.models import ErasedSubject
+    from crm_kernel.customers.privacy.models import ErasedSubject, Erasure
 
     with instance.reading() as uow:
-        query = sa.select(ErasedSubject.digest, ErasedSubject.erased_at).order_by(ErasedSubject.erased_at)
-        rows = [{"digest": row.digest, "erased_at": row.erased_at} for row in uow.session.execute(query)]
-    echo_records(as_json, ("digest", "erased_at"), rows)
+        query = sa.select(ErasedSubject.digest, ErasedSubject.erased_at, Erasure.action).join(
+            Erasure, Erasure.id == ErasedSubject.erasure_id
+        )
+        found = uow.session.execute(query.order_by(ErasedSubject.erased_at))
+        rows = [{"digest": row.digest, "erased_at": row.erased_at, "action": row.action} for row in found]
+    echo_records(as_json, ("digest", "erased_at", "action"), rows)
 
 
 @privacy.command("reapply")
@@ -184,27 +191,51 @@ def erased(instance: Instance, as_json: bool) -> None:
 @json_option
 @instance_options
 def reapply(instance: Instance, file: Path, dry_run: bool, as_json: bool) -> None:
-    """Erase again who was erased after the backup that was just restored.
+    """Erase or anonymise again who was after the backup that was just restored.
 
-    FILE is what crm privacy erased --json printed before.
+    FILE is what crm privacy erased --json printed before. Says how many of each, by which receipts, and whom a legal
+    hold keeps.
     """
     from crm_kernel.customers.privacy.reapplying import reapply as reapply_now
 
     digests = _digests(file)
     with instance.writing(dry_run=dry_run) as uow:
-        receipt = reapply_now(uow, digests)
-        shown = {"known": len(digests), "erased": receipt.customers if receipt else 0}
+        made = reapply_now(uow, digests["erase"], anonymised=digests["anonymise"])
+        rows, kept = [_told(receipt) for receipt in made.receipts], [asdict(one) for one in made.kept]
+    done = {action: sum(row["customers"] for row in rows if row["action"] == action) for action in digests}
+    known = sum(map(len, digests.values()))
     if as_json:
-        echo_json(shown)
-    else:
-        message(f"{shown['erased']} customers {'to erase' if dry_run else 'erased again'}, {shown['known']} known.")
+        told = {
+            "known": known,
+            "erased": done["erase"],
+            "anonymised": done["anonymise"],
+            "receipts": rows,
+            "kept": kept,
+        }
+        echo_json(told)
+        return
+    for row in rows:
+        message(f"Receipt {row['id']}: {row['action']}, {row['customers']} customers, {row['rows']} rows.")
+    for one in kept:
+        message(f"Kept: {one['customer']}, by the legal hold of {one['since']:%Y-%m-%d}: {one['reason']}")
+    again = "to erase, {} to anonymise" if dry_run else "erased again, {} anonymised again"
+    message(f"{done['erase']} customers {again.format(done['anonymise'])}, {known} known.")
 
 
-def _digests(file: Path) -> set[UUID]:
+def _told(receipt: Erasure) -> dict[str, Any]:
+    rows = sum(entry["rows"] for entry in receipt.entries if entry["fate"] != "kept")
+    return {"id": receipt.uid, "action": receipt.action, "customers": receipt.customers, "rows": rows}
+
+
+def _digests(file: Path) -> dict[str, set[UUID]]:
+    """Return action → digests; a list that an earlier version printed names erased ones only."""
+    found: dict[str, set[UUID]] = {"erase": set(), "anonymise": set()}
     try:
-        return {UUID(row["digest"]) for row in json.loads(file.read_text(encoding="utf-8"))}
+        for row in json.loads(file.read_text(encoding="utf-8")):
+            found[row.get("action", "erase")].add(UUID(row["digest"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise click.UsageError(f"{file}: expected what crm privacy erased --json prints: {error}") from error
+    return found
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -227,78 +258,4 @@ def _customer(uow: UnitOfWork, uid: UUID) -> Customer:
     return found
 
 
-@privacy.group("retention")
-def retention() -> None:
-    """Rules for how long customers are kept without anything happening."""
-
-
-@retention.command("list")
-@json_option
-@instance_options
-def list_rules(instance: Instance, as_json: bool) -> None:
-    """List the rules."""
-    columns = ("name", "months", "condition", "active", "last_run_at", "last_erased")
-    with instance.reading() as uow:
-        rows = [{"id": rule.uid, **{name: getattr(rule, name) for name in columns}} for rule in _rules(uow)]
-    echo_records(as_json, columns, rows)
-
-
-@retention.command("plan")
-@json_option
-@instance_options
-def plan(instance: Instance, as_json: bool) -> None:
-    """Say how many customers each rule would erase now; changes nothing."""
-    from crm_kernel.customers.privacy.retention import idle_number
-
-    with instance.reading() as uow:
-        rows = [
-            {"id": rule.uid, "name": rule.name, "active": rule.active, "customers": idle_number(uow, rule)}
-            for rule in _rules(uow)
-        ]
-    echo_records(as_json, ("name", "active", "customers"), rows)
-
-
-@retention.command("run")
-@click.argument("name")
-@yes_option
-@dry_run_option
-@json_option
-@instance_options
-def run(instance: Instance, name: str, assume_yes: bool, dry_run: bool, as_json: bool) -> None:
-    """Erase the customers that the rule NAME is about, active or not; without --yes it is asked first."""
-    from crm_kernel.customers.privacy.retention import CHUNK, idle_number, run_rule
-
-    with instance.reading() as uow:
-        number = idle_number(uow, _rule(uow, name))
-    if dry_run:
-        message("Dry run: nothing was changed.")
-    else:
-        confirm(f"{name} erases {number} customers for good. Go on?", assume_yes=assume_yes)
-        erased_now = number = 0
-        while True:
-            with instance.writing() as uow:
-                erased_now = run_rule(uow, _rule(uow, name))
-            number += erased_now
-            if erased_now < CHUNK:
-                break
-    if as_json:
-        echo_json({"rule": name, "customers": number})
-    else:
-        message(f"{name}: {number} customers.")
-
-
-def _rules(uow: UnitOfWork) -> list[RetentionRule]:
-    import sqlalchemy as sa
-
-    from crm_kernel.customers.privacy.models import RetentionRule
-
-    return list(uow.session.scalars(sa.select(RetentionRule).order_by(RetentionRule.name)))
-
-
-def _rule(uow: UnitOfWork, name: str) -> RetentionRule:
-    from crm_kernel.errors import NotFound
-
-    found = next((rule for rule in _rules(uow) if rule.name == name), None)
-    if found is None:
-        raise NotFound(f"no rule is called {name}. See: crm privacy retention list")
-    return found
+privacy.add_command(retention)

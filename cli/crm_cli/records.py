@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crm_cli.common import (
-    ExitCode,
     Instance,
     confirm,
     dry_run_option,
-    echo_json,
-    echo_table,
     instance_options,
     json_option,
     message,
     yes_option,
 )
+from crm_cli.import_results import error_rows, finish, verdict_rows
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
-    from crm_kernel.records.importing import ImportResult, Mapping, Mode, RowError
+    from crm_kernel.records.importing import ImportResult, Mapping, Mode, RowError, Verdict
 
-_COUNTS = ("created", "updated", "unchanged", "skipped", "refused")
 AS = click.option(
     "--as", "email", metavar="EMAIL", help="Act as this user, within his permissions (default: the system)."
 )
@@ -41,12 +37,23 @@ AS = click.option(
     "--record", "record_type", metavar="TYPE", help="Without a mapping: columns are named as fields of this type."
 )
 @click.option("--suggest", is_flag=True, help="Print a mapping for the file, to be kept and corrected; import nothing.")
+@click.option(
+    "--duplicates",
+    type=click.Choice(["new", "review", "skip", "update"]),
+    help="What is done with customers who may be there already, though no key says so (default: as the mapping says, else new).",
+)
 @click.option("--atomic", is_flag=True, help="All rows or none (default: every 1,000 rows are committed).")
 @click.option(
     "--errors",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Write refused rows, and values left out of others, to a CSV file.",
+)
+@click.option(
+    "--verdicts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="With --dry-run: write what would become of each row to a CSV file.",
 )
 @AS
 @dry_run_option
@@ -59,8 +66,10 @@ def import_(
     mapping_name: str | None,
     record_type: str | None,
     suggest: bool,
+    duplicates: str | None,
     atomic: bool,
     errors: Path | None,
+    verdicts: Path | None,
     email: str | None,
     dry_run: bool,
     assume_yes: bool,
@@ -76,15 +85,30 @@ def import_(
     if suggest:
         click.echo(_suggested(instance, path, record_type), nl=False)
         return
+    if verdicts and not dry_run:
+        raise click.UsageError("--verdicts tells what would become of each row: it goes with --dry-run.")
     mode = Mode.DRY_RUN if dry_run else Mode.ATOMIC if atomic else Mode.CHUNKS
     with instance.app().app_context():
-        mapping = _mapping(path, mapping_name, record_type)
+        mapping = _with_duplicates(_mapping(path, mapping_name, record_type), duplicates)
         actor = acting(email)
         if not dry_run:
             confirm(f"Import {path} into {instance.config().database_url}?", assume_yes=assume_yes)
-        with error_rows(errors) as report:
-            result = _run(mapping, path, actor, mode, report)
+        with error_rows(errors) as report, verdict_rows(verdicts) as tell:
+            result = _run(mapping, path, actor, mode, report, tell)
     finish(result, as_json=as_json, dry_run=dry_run, errors=errors)
+
+
+def _with_duplicates(mapping: Mapping, rule: str | None) -> Mapping:
+    """Return a mapping with another rule for duplicates, of the sources whose records may have some."""
+    from dataclasses import replace
+
+    from crm_kernel.records.plan import record_types
+
+    if rule is None:
+        return mapping
+    asked = {name for name, kind in record_types().items() if kind.likely is not None}
+    sources = (replace(spec, duplicates=rule) if spec.record_type in asked else spec for spec in mapping.sources)
+    return replace(mapping, sources=tuple(sources))
 
 
 @click.command("export")
@@ -98,7 +122,7 @@ def import_(
 )
 @click.option("--where", metavar="JSON", help="A filter tree of what this lists: crm records fields TYPE")
 @click.option("--fields", metavar="A,B", help="Fields to export (default: all).")
-@click.option("--sort", metavar="FIELD", help="Order; -field for descending.")
+@click.option("--sort", metavar="FIELD,…", help="Order; -field for descending, several fields by commas.")
 @click.option(
     "--format",
     "form",
@@ -128,7 +152,7 @@ def export(
     from crm_kernel.records import plan
     from crm_kernel.records.exporting import begin_export
 
-    arguments = [_pair(text) for text in filters]
+    arguments = [pair(text) for text in filters]
     arguments += [(name, value) for name, value in (("filter", where), ("fields", fields), ("sort", sort)) if value]
     suffixes = {".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx"}
     chosen = form or (suffixes.get(output.suffix, "csv") if output else "csv")
@@ -188,13 +212,18 @@ def acting(email: str | None) -> Actor:
 
 
 def _run(
-    mapping: Mapping, path: Path, actor: Actor, mode: Mode, report: Callable[[RowError], None] | None
+    mapping: Mapping,
+    path: Path,
+    actor: Actor,
+    mode: Mode,
+    report: Callable[[RowError], None] | None,
+    tell: Callable[[str, int, Verdict, Sequence[RowError]], None] | None,
 ) -> ImportResult:
     from crm_kernel.records.importing import import_file, import_folder
 
     run: Any = import_folder if path.is_dir() else import_file
     with bars() as progress:
-        result: ImportResult = run(mapping, path, actor=actor, mode=mode, progress=progress, report=report)
+        result: ImportResult = run(mapping, path, actor=actor, mode=mode, progress=progress, report=report, tell=tell)
     return result
 
 
@@ -218,75 +247,11 @@ def bars() -> Iterator[Callable[[str, int, int], None] | None]:
         yield advance
 
 
-@contextmanager
-def error_rows(path: Path | None) -> Iterator[Callable[[RowError], None] | None]:
-    """Yield what writes refused rows and values left out to the file."""
-    if path is None:
-        yield None
-        return
-    from crm_kernel.records.exporting import csv_text
-
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "row", "column", "found", "expected", "verdict"])
-
-        def write(error: RowError) -> None:
-            verdict = "refused" if error.refused else "left out"
-            values = (error.file, error.row, error.column, error.found, error.expected, verdict)
-            writer.writerow([csv_text(value) for value in values])
-
-        yield write
-
-
-def finish(result: ImportResult, *, as_json: bool, dry_run: bool = False, errors: Path | None = None) -> None:
-    """Print what became of the rows, and end with the exit code that says whether all are in."""
-    _show(result, as_json)
-    _say_end(result, dry_run, errors)
-
-
-def _show(result: ImportResult, as_json: bool) -> None:
-    found = result.to_json()
-    if as_json:
-        echo_json(found)
-        return
-    rows = [[source["file"], source["record_type"], *(source[name] for name in _COUNTS)] for source in found["sources"]]
-    echo_table(["file", "record type", *_COUNTS], rows)
-    for source in result.sources:
-        for what, how in source.detected.items():
-            message(f"{source.file}: {what} {how}")
-        for error in source.errors:
-            message(f"{error.where}: {error.text}")
-        for left in source.warnings:
-            message(f"{left.file}, row {left.row}, {left.column}: left out {left.found!r}: {left.expected}")
-
-
-def _say_end(result: ImportResult, dry_run: bool, errors: Path | None) -> None:
-    if dry_run:
-        message("Dry run: nothing was changed.")
-    if result.failure:
-        message(f"Stopped: {result.failure}")
-        if result.mode == "chunks":
-            message(f"What was done stays. Go on with: crm import resume {result.run_id}")
-        raise click.exceptions.Exit(ExitCode.FAILURE)
-    for source in result.sources:
-        if not source.rows:
-            message(f"{source.file} has no rows: there is nothing to import from it.")
-    hint = f"all of them are in {errors}" if errors else "--errors FILE lists them all"
-    if result.left_out:
-        message(
-            f"{result.left_out} values were left out of rows that were taken: correct them and import again; {hint}."
-        )
-    if result.refused:
-        message(f"{result.refused} rows were refused; {hint}.")
-        raise click.exceptions.Exit(ExitCode.PARTIAL)
-    if not dry_run and result.mode == "chunks":
-        message(f"Take it back with: crm import undo {result.run_id}")
-
-
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Return a field and its value of an option ``FIELD=VALUE``."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise click.UsageError(f"--filter {text!r}: expected FIELD=VALUE")
+        raise click.UsageError(f"{text!r}: expected FIELD=VALUE")
     return name, value
 
 

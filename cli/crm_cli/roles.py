@@ -1,4 +1,4 @@
-"""``crm roles``: which fields the holders of a role neither see nor write."""
+"""``crm roles``: what the holders of a role may do, and which fields they neither see nor write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,66 @@ _FIELD = click.argument("field")
 
 @click.group("roles")
 def roles() -> None:
-    """Say what the holders of a role may not do; what they may is said by grants."""
+    """Say what the holders of a role may do, and which fields they may not see; crm users roles lists all of it."""
+
+
+@roles.command("create")
+@_ROLE
+@click.option("--description", default="", help="A sentence about whom it is for.")
+@dry_run_option
+@json_option
+@instance_options
+def create(instance: Instance, role: str, description: str, dry_run: bool, as_json: bool) -> None:
+    """Create a role that grants nothing yet."""
+    from crm_kernel.access.services import create_role
+
+    with instance.writing(dry_run=dry_run) as uow:
+        made = create_role(uow, name=role, description=description)
+        described = {"id": made.uid, "name": made.name, "description": made.description}
+    if as_json:
+        echo_json(described)
+    elif not dry_run:
+        message(f"There is a role {role} now. Give it something: crm roles grant '{role}' customer.read")
+
+
+@roles.command("grant")
+@_ROLE
+@click.argument("permission")
+@click.option(
+    "--scope", type=click.Choice(["own", "team", "all"]), default="all", show_default=True, help="How far it reaches."
+)
+@dry_run_option
+@json_option
+@instance_options
+def grant(instance: Instance, role: str, permission: str, scope: str, dry_run: bool, as_json: bool) -> None:
+    """Let the holders of ROLE use a PERMISSION or pattern such as customer.read or sfa.*, in place of what it said."""
+    from crm_kernel.access import services
+    from crm_kernel.access.actor import Scope
+
+    with instance.writing(dry_run=dry_run) as uow:
+        services.grant(uow, services.role_named(uow, role), permission, Scope[scope.upper()])
+    if as_json:
+        echo_json({"role": role, "permission": permission, "scope": scope})
+    elif not dry_run:
+        message(f"{role} grants {permission} at {scope}.")
+
+
+@roles.command("revoke")
+@_ROLE
+@click.argument("permission")
+@dry_run_option
+@json_option
+@instance_options
+def revoke(instance: Instance, role: str, permission: str, dry_run: bool, as_json: bool) -> None:
+    """Take a PERMISSION or pattern from ROLE; it may still have it through a wider pattern."""
+    from crm_kernel.access import services
+
+    with instance.writing(dry_run=dry_run) as uow:
+        services.revoke(uow, services.role_named(uow, role), permission)
+    if as_json:
+        echo_json({"role": role, "permission": permission, "scope": None})
+    elif not dry_run:
+        message(f"{role} does not grant {permission} any more.")
 
 
 @roles.group("fields")

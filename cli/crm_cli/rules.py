@@ -157,30 +157,36 @@ def dry_run(instance: Instance, rule: str, record: UUID, as_json: bool) -> None:
 @json_option
 @instance_options
 def replay(instance: Instance, rule: str, since: dt.datetime, really: bool, as_json: bool) -> None:
-    """Count what a RULE would have done for past events, by what its records are today; without effects.
+    """Say what a RULE would have done for past events, by what its records are today; without effects.
 
     With --apply it runs for those that fit, in the background: what it has done for an event is not done again.
     """
     import datetime as dt
 
     from crm_kernel.rules.api import described_replay
-    from crm_kernel.rules.replaying import apply_replay
+    from crm_kernel.rules.replay_jobs import apply_replay
     from crm_kernel.rules.replaying import replay as replayed
+    from crm_kernel.rules.telling import told_replay
 
     aware = since.replace(tzinfo=dt.UTC)
-    if really:
+    with instance.reading() as uow:
+        wanted = _find(uow, rule)
+        result = replayed(uow, wanted, aware)
+        found, told = described_replay(result), told_replay(uow, wanted, result)
+    if really and result.counted:
+        # Counting takes long: only what enqueues the one job writes.
         with instance.writing() as uow:
-            found = described_replay(apply_replay(uow, _find(uow, rule), aware))
-    else:
-        with instance.reading() as uow:
-            found = described_replay(replayed(uow, _find(uow, rule), aware))
+            apply_replay(uow, _find(uow, rule), result.counted)
     if as_json:
         echo_json({**found, "applied": really})
         return
-    sample = found.pop("sample")
-    echo_table(("what", "number"), found.items())
-    echo_table(("id", "for example"), [(record["id"], record["title"]) for record in sample])
-    message("Asked of the records as they are today. " + ("It runs now." if really else "Nothing was changed."))
+    for text in told:
+        click.echo(text)
+    if found["months"]:
+        echo_table(("month", "times"), found["months"].items())
+        echo_table(("id", "for example"), [(record["id"], record["title"]) for record in found["sample"]])
+    begun = really and result.counted
+    message("It runs in the background, the oldest event first." if begun else "Nothing was changed.")
 
 
 def _described(uow: UnitOfWork, rule: Rule) -> dict[str, Any]:

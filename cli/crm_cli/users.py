@@ -18,9 +18,13 @@ from crm_cli.common import (
     json_option,
     message,
 )
+from crm_cli.invitations import invitations, invite
+from crm_cli.reset_link import reset_link
 from crm_cli.teams import team_named
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from crm_kernel.access.models import AppUser
 
 _EMAIL = click.argument("email")
@@ -34,6 +38,11 @@ def users() -> None:
     """Create and manage users, their roles and API tokens."""
 
 
+users.add_command(invite)
+users.add_command(invitations)
+users.add_command(reset_link)
+
+
 @users.command("create")
 @_EMAIL
 @click.option("--name", help="Full name (default: the part of the address before @).")
@@ -41,6 +50,7 @@ def users() -> None:
 @click.option("--team", help="Name of the team; it must exist: crm teams create NAME.")
 @click.option("--language", default="en", show_default=True, help="Language of the pages.")
 @click.option("--timezone", default="UTC", show_default=True, help="An IANA name: Europe/Paris.")
+@click.option("--name-order", help="given-first, family-first or by-language (default: the instance's).")
 @_PASSWORD_STDIN
 @dry_run_option
 @json_option
@@ -53,6 +63,7 @@ def create(
     team: str | None,
     language: str,
     timezone: str,
+    name_order: str | None,
     password_stdin: bool,
     dry_run: bool,
     as_json: bool,
@@ -70,6 +81,7 @@ def create(
             team_id=team_named(uow, team).id if team is not None else None,
             language=language,
             timezone=timezone,
+            name_order=name_order,
             roles=roles,
         )
         created = {**_described(user), "roles": list(roles)}
@@ -133,7 +145,7 @@ def activate(instance: Instance, email: str, dry_run: bool) -> None:
 @json_option
 @instance_options
 def reset_password(instance: Instance, email: str, password_stdin: bool, dry_run: bool, as_json: bool) -> None:
-    """Set a new password, print it once, and end every session of the user."""
+    """Set a new password, print it once, and end every session and API token of the user."""
     from crm_kernel.access import services
 
     password = _password(password_stdin)
@@ -143,7 +155,7 @@ def reset_password(instance: Instance, email: str, password_stdin: bool, dry_run
         described = _described(user)
     _show_password(described, None if password_stdin or dry_run else password, as_json)
     if not dry_run:
-        message(f"The password of {described['email']} is set; his sessions have ended.")
+        message(f"The password of {described['email']} is set; his sessions and API tokens have ended.")
 
 
 @users.command("token")
@@ -230,15 +242,21 @@ def sessions(instance: Instance, email: str, as_json: bool) -> None:
 
 @users.command("sign-out")
 @_EMAIL
+@click.option("--session", type=click.UUID, help="Only this one; ids: crm users sessions EMAIL --json.")
 @dry_run_option
 @instance_options
-def sign_out(instance: Instance, email: str, dry_run: bool) -> None:
-    """End every session of a user; his API tokens stay."""
+def sign_out(instance: Instance, email: str, session: UUID | None, dry_run: bool) -> None:
+    """End every session of a user, or one; his API tokens stay."""
     from crm_kernel.access import services
+    from crm_kernel.access.sessions import end_session
 
     with instance.writing(dry_run=dry_run) as uow:
-        services.end_sessions(uow, services.user_by_email(uow, email))
-    message(f"{email} is signed out everywhere.")
+        user = services.user_by_email(uow, email)
+        if session is None:
+            services.end_sessions(uow, user)
+        else:
+            end_session(uow, user, session)
+    message(f"{email} is signed out everywhere." if session is None else f"That session of {email} has ended.")
 
 
 @users.command("reset-second-factor")

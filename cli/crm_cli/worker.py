@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -38,10 +39,12 @@ def worker(
     """Deliver events and run background jobs; Ctrl-C or SIGTERM finishes the current jobs first."""
     from crm_kernel.app import create_app
     from crm_kernel.jobs.runner import Runner
+    from crm_kernel.mail.transport import hang_up
 
     config = instance.config()
     chosen = None if modules is None else [name for name in modules.split(",") if name]
     app = create_app(config, modules=chosen, skip_failed=skip_failed)
+    click.get_current_context().call_on_close(partial(hang_up, app))
     name, count = f"{socket.gethostname()}-{os.getpid()}", threads or config.job_threads
     if once:
         message(f"{Runner(app, name, queues=queues or None).drain()} jobs done or tried.")

@@ -33,6 +33,7 @@ def check_record_type(plugin: str, record_type: RecordType) -> None:
         "search": record_type.search,
         "external_key": record_type.external_key,
         "form": tuple(name for section in record_type.form for name in section.fields),
+        "calendar": tuple(name for dates in record_type.calendar for name in (dates.start, dates.end) if name),
         "board": (record_type.board.field, *record_type.board.card) if record_type.board else (),
     }
     for attribute, names in used.items():
@@ -41,6 +42,9 @@ def check_record_type(plugin: str, record_type: RecordType) -> None:
         # The rest of a column is the list filtered by it.
         found, expected = record_type.board.field, f"one of its filters: {', '.join(record_type.filters) or 'none'}"
         raise RegistrationError(plugin, f"{item}.board.field", found=found, expected=expected)
+    if record_type.in_use is not None and record_type.customer is None:
+        expected = "customer: the attribute with the key of the customer that a row in use keeps"
+        raise RegistrationError(plugin, f"{item}.in_use", found="no customer", expected=expected)
     _refuse_unknown(plugin, f"{item}.verbs", record_type.verbs, set(VERBS))
     _refuse_unknown(plugin, f"{item}.seen_with", (record_type.seen_with or "read",), set(record_type.verbs))
 

@@ -83,6 +83,16 @@ def _secret_key(config: Config) -> Iterator[Finding]:
     if not config.secret_key:
         yield Finding("secret key", "error", f"{config.place_of('secret_key')} is missing", "crm init writes one")
         return
+    from crm_kernel._internal.sealed import is_guessable
+
+    if is_guessable(config.secret_key):
+        text = (
+            f"{config.place_of('secret_key')} can be guessed: it has hardly a character that differs, or repeats itself"
+        )
+        yield Finding(
+            "secret key", "error", text, "make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+        return
     file = Path(config.source)
     if file.is_file() and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         text = f"{file} can be read by other users of this machine"
@@ -169,6 +179,29 @@ def _dead_letters(config: Config) -> Iterator[Finding]:
         yield Finding("dead letters", "ok", "none")
 
 
+def _sealed(config: Config) -> Iterator[Finding]:
+    from crm_kernel._internal.lifecycle import store
+    from crm_kernel._internal.sealed import kept_secrets
+    from crm_kernel.records.sealing import keys_of
+
+    if _kernel_is_behind(config):
+        yield _without_tables("encrypted values")
+        return
+    with store.reading_rows(config) as connection:
+        found = kept_secrets(connection, keys_of(config))
+    for kept in found:
+        if kept.unreadable:
+            text = f"{kept.unreadable} of {kept.total} {kept.what} were encrypted with another secret_key"
+            yield Finding(
+                "encrypted values",
+                "error",
+                text,
+                f"put the secret_key back as it was, or the one before into previous_secret_keys; else: {kept.fix}",
+            )
+    if not any(kept.unreadable for kept in found):
+        yield Finding("encrypted values", "ok", f"{sum(kept.total for kept in found)} can be read")
+
+
 def _disk(config: Config) -> Iterator[Finding]:
     path = (
         Path(config.database_url.removeprefix("sqlite:///")) if config.database_url.startswith("sqlite") else Path.cwd()
@@ -234,12 +267,13 @@ CHECKS: dict[str, Check] = {
     "modules": _modules,
     "orphans": _orphans,
     "dead letters": _dead_letters,
+    "encrypted values": _sealed,
     "disk": _disk,
     "port": _port,
     "registered checks": _registered,
 }
 #: Those that are not made while the database does not answer.
-NEED_DATABASE = frozenset({"migrations", "modules", "orphans", "dead letters", "registered checks"})
+NEED_DATABASE = frozenset({"migrations", "modules", "orphans", "dead letters", "encrypted values", "registered checks"})
 
 
 def _isolated(name: str, check: Check, config: Config) -> list[Finding]:

@@ -104,7 +104,7 @@ class Registry:
         """Return every permission an admin can grant → its label: the listed ones and those of the record types."""
         found = {permission.name: permission.label for permission in self.all("permissions")}
         for record_type in self.all("record_types"):
-            for verb in (*VERBS, *(action.name for action in record_type.actions)):
+            for verb in dict.fromkeys((*VERBS, *record_type.granted)):
                 found.setdefault(record_type.permission(verb), f"{record_type.label_plural}: {verb}")
         return found
 

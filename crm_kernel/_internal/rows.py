@@ -1,4 +1,4 @@
-"""Writes rows below the ORM: many at once, and once only.
+"""Finds rows by many values, and writes them below the ORM: many at once, and once only.
 
 For services that write what was checked already: Core ``executemany`` on SQLite, ``COPY`` on PostgreSQL (three times
 faster there), with keys reserved beforehand so that parts can name their record. Mapped defaults do not apply: the
@@ -7,16 +7,41 @@ caller gives every column it wants set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from crm_kernel.database import Uid
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 #: Values of one ``IN`` list; SQLite takes 32,766 parameters in all.
 IN_LIMIT = 5_000
+
+
+def among(session: Session, column: Any, values: Collection[Any]) -> sa.ColumnElement[bool]:
+    """Return ``column IN (values)`` with one parameter for all of them: whole numbers, texts, or ids on PostgreSQL.
+
+    A thousand parameters cost the drivers more than the database needs to find the rows: each is named, cast and read again
+    in a text that is no statement they know. Values of other types are listed one by one.
+    """
+    kind, sqlite = column.type, session.get_bind().dialect.name == "sqlite"
+    plain = isinstance(kind, sa.Integer | sa.String) and not isinstance(kind, sa.Enum)
+    found: sa.ColumnElement[bool]
+    if sqlite and plain:
+        listed = sa.func.json_each(sa.literal(json.dumps(list(values)), sa.Text)).table_valued("value", name="wanted")
+        found = column.in_(sa.select(listed.c.value))
+    elif not sqlite and (plain or isinstance(kind, Uid | sa.Uuid)):
+        # A cast to VARCHAR(n)[] would cut what is longer, and find it by its beginning.
+        one = sa.Text() if isinstance(kind, sa.String) else kind
+        found = column == sa.any_(sa.literal(list(values), ARRAY(one)))
+    else:
+        found = column.in_(list(values))
+    return found
 
 
 def reserve_keys(session: Session, table: sa.Table, count: int) -> list[int]:
@@ -43,6 +68,19 @@ def insert_rows(session: Session, table: sa.Table, rows: Sequence[Mapping[str, A
         session.execute(sa.insert(table), list(rows))
     else:
         _copy(session, table, rows)
+
+
+def insert_tuples(session: Session, table: sa.Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows of whole numbers and texts, straight to the driver: half the time of ``insert_rows`` for narrow rows."""
+    if not rows:
+        return
+    if session.get_bind().dialect.name == "sqlite":
+        quote = session.connection().dialect.identifier_preparer.quote
+        marks, columns = ", ".join("?" * len(names)), ", ".join(quote(name) for name in names)
+        statement = f"INSERT INTO {quote(table.name)} ({columns}) VALUES ({marks})"  # noqa: S608 - names of our own columns
+        session.connection().exec_driver_sql(statement, list(rows))
+    else:
+        _copy(session, table, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def add_once(session: Session, record: Any, find: Callable[[], Any]) -> tuple[Any, bool]:

@@ -24,6 +24,8 @@ class Runtime:
     registry: Registry
     #: Checked plugin settings: ``sfa.rotting_days`` → value.
     settings: dict[str, Any] = field(default_factory=dict)
+    #: The configuration without what stands in the database; ``config`` is with it.
+    without_database: Config | None = None
 
 
 def runtime_of(app: Flask) -> Runtime:

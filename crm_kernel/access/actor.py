@@ -53,6 +53,8 @@ class Actor:
     token_scopes: tuple[str, ...] | None = None
     language: str = "en"
     timezone: str = "UTC"
+    #: In which order pages show him the names of people; None for the instance's.
+    name_order: str | None = None
 
     def scope_of(self, permission: str) -> Scope | None:
         """Return how far the actor's grant for a permission reaches, or None without a grant."""

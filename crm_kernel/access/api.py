@@ -8,17 +8,21 @@ from uuid import UUID
 
 from flask import Response, url_for
 from flask.views import MethodView
+from flask_babel import gettext as _
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 
 from crm_kernel.access.models import ApiToken
 from crm_kernel.access.own import own_token, own_tokens, own_user, refuse_tokens
 from crm_kernel.access.services import create_token, revoke_token
+from crm_kernel.access.signin.password import is_fresh
+from crm_kernel.errors import Forbidden
 from crm_kernel.records.api import body_of_request, json_response
 from crm_kernel.records.calendar import within_calendar
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.payloads import load_with
 from crm_kernel.unit_of_work import current_uow
+from crm_kernel.web.addresses import public_address
 from crm_kernel.web.edge import permission
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -80,13 +84,16 @@ def _listing(blueprint: Blueprint) -> type[MethodView]:
 
         @_documented(
             blueprint,
-            summary="Create an API token; needs the session of a person",
+            summary="Create an API token; needs the session of a person who has proved lately who he is",
             requestBody={"required": True, "content": {"application/json": {"schema": NewTokenSchema}}},
             responses=changing_answers(201, CreatedTokenSchema, 404, 409, 413, 422),
         )
         def post(self) -> Response:
             uow = current_uow()
             refuse_tokens(uow.actor)
+            if not is_fresh():
+                message = _("Prove who you are again before you create an API token: %(url)s")
+                raise Forbidden(message % {"url": public_address("security.verify")})
             made = create_token(uow, own_user(uow), **load_with(NewTokenSchema, body_of_request()))
             headers = {"Location": url_for("api_token.one", uid=made.token.uid), "Cache-Control": "no-store"}
             return json_response({**_shown(made.token), "token": made.secret}, 201, headers)

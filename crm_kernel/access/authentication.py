@@ -37,6 +37,8 @@ EXTENSION = "crm_access"
 MARK_EVERY = dt.timedelta(minutes=1)
 #: How often a session's mark "last seen" is renewed at most.
 SEEN_EVERY = dt.timedelta(minutes=5)
+#: How long a log-in lasts at most, however often it is used: then who one is must be proved again.
+SESSION_LIFETIME = dt.timedelta(days=14)
 #: Key of a cookie for the random part that names the session's row.
 SESSION_KEY = "sid"
 
@@ -47,6 +49,7 @@ _USER = (
     AppUser.active,
     AppUser.language,
     AppUser.timezone,
+    AppUser.name_order,
     AppUser.session_epoch,
 )
 # Made once: building them anew costs more than running them.
@@ -57,8 +60,10 @@ _BY_SESSION = (
         version_column,
         AppUser.tf_primary_method,
         UserSession.id.label("session_id"),
+        UserSession.created_at,
         UserSession.seen_at,
         UserSession.ended_at,
+        UserSession.method,
     )
     .outerjoin(
         UserSession, sa.and_(UserSession.user_id == AppUser.id, UserSession.digest == sa.bindparam("session_digest"))
@@ -127,11 +132,15 @@ def _by_session(uow: UnitOfWork) -> Actor:
     # A cookie of a version that kept no sessions names none: the epoch alone decides about it.
     if named and (row.session_id is None or row.ended_at is not None):
         return ANONYMOUS
+    # The cookie is signed anew with every change of what it holds, hence its own age says nothing.
+    if row.session_id is not None and uow.now - row.created_at >= SESSION_LIFETIME:
+        return ANONYMOUS
     if row.session_id is not None and uow.now - row.seen_at >= SEEN_EVERY:
         g.crm_session_seen = row.session_id
     actor = _actor(uow, row, "user")
     reach = access_state().reaches.get(uow.session, row.access_generation, row.id)
-    g.crm_lacks_factor = reach.second_factor and row.tf_primary_method is None
+    vouched = "mfa" in (row.method or "").split("+")
+    g.crm_lacks_factor = reach.second_factor and row.tf_primary_method is None and not vouched
     return actor
 
 
@@ -175,4 +184,5 @@ def _actor(
         token_scopes=None if scopes is None else tuple(scopes),
         language=row.language,
         timezone=row.timezone,
+        name_order=row.name_order,
     )

@@ -6,7 +6,7 @@ The verdict is that of ``policy.allowed`` and ``policy.visible``; what stands he
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,9 +15,11 @@ from flask import current_app
 from flask_babel import gettext as _
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.acting import actor_for
+from crm_kernel.access.action_schemas import SCOPES
 from crm_kernel.access.actor import Actor, Scope, matches
+from crm_kernel.access.explain_account import account_steps
 from crm_kernel.access.explain_fields import Step, check_field, field_steps
-from crm_kernel.access.grants import read_reach
 from crm_kernel.access.models import ApiToken, AppUser, Role, RolePermission, Team, UserRole
 from crm_kernel.access.policy import allowed, verdicts, visibility_rules, visible
 from crm_kernel.errors import CrmError, InvalidInput, NotFound
@@ -25,6 +27,10 @@ from crm_kernel.errors import CrmError, InvalidInput, NotFound
 if TYPE_CHECKING:
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
+
+
+#: Rules that refuse by themselves, whatever the policy says.
+_MUST_HOLD = frozenset({"user", "second_factor", "token", "field"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ def explain(
     token: str | None = None,
     field: str | None = None,
 ) -> Explanation:
-    """Explain whether a user may use a permission, on one record or field if given. About nine queries.
+    """Explain whether a user may use a permission, on one record or field if given. About ten queries.
 
     Args:
         record: a record of the permission's type, which whoever asks (``uow.actor``) must see himself.
@@ -65,7 +71,7 @@ def explain(
     if field is not None:
         check_field(record_type, permission, field)
     subject = None if record is None else _subject(uow, record_type, permission, record)
-    steps = [_user_step(user), *_token_steps(uow, found_token, permission)]
+    steps = [*account_steps(uow, user, found_token, permission), *_token_steps(uow, found_token, permission)]
     steps += [*_known(permission), *_grant_steps(uow, user, actor, permission)]
     seen = True
     if subject is not None and record_type is not None:
@@ -74,26 +80,15 @@ def explain(
     steps += _verdict_steps(actor, permission, subject)
     if record_type is not None:
         steps += field_steps(uow, user, actor, record_type, permission, field)
-    holds = all(step.answer is not False for step in steps if step.rule in ("user", "token", "field"))
+    holds = all(step.answer is not False for step in steps if step.rule in _MUST_HOLD)
     verdict = holds and seen and allowed(actor, permission, subject)
     return Explanation(user.email, permission, record, verdict, steps)
 
 
 def _actor(uow: UnitOfWork, user: AppUser, token: ApiToken | None) -> Actor:
-    reach = read_reach(uow.session, user.id)
-    return Actor(
-        kind="user" if token is None else "token",
-        name=user.name,
-        user_id=user.id,
-        user_uid=user.uid,
-        token_id=None if token is None else token.id,
-        team_ids=reach.team_ids,
-        grants=reach.grants,
-        field_rules=reach.field_rules,
-        token_scopes=None if token is None or token.scopes is None else tuple(token.scopes),
-        language=user.language,
-        timezone=user.timezone,
-    )
+    if token is None:
+        return actor_for(uow, user)
+    return replace(actor_for(uow, user, scopes=token.scopes), kind="token", token_id=token.id)
 
 
 def _token(uow: UnitOfWork, user: AppUser, prefix: str) -> ApiToken:
@@ -115,11 +110,6 @@ def _subject(uow: UnitOfWork, record_type: RecordType | None, permission: str, r
     return found
 
 
-def _user_step(user: AppUser) -> Step:
-    text = _("The user is active.") if user.active else _("The user is deactivated: nothing is allowed.")
-    return Step("user", user.email, bool(user.active), text)
-
-
 def _token_steps(uow: UnitOfWork, token: ApiToken | None, permission: str) -> Iterator[Step]:
     if token is None:
         return
@@ -138,8 +128,7 @@ def _known(permission: str) -> Iterator[Step]:
     registry = runtime_of(current_app).registry
     known = {"public", "authenticated", *(listed.name for listed in registry.all("permissions"))}
     for record_type in registry.all("record_types"):
-        verbs = (*record_type.verbs, *(action.name for action in record_type.actions))
-        known |= set(map(record_type.permission, verbs))
+        known |= set(map(record_type.permission, record_type.granted))
     if permission not in known:
         yield Step("permission", permission, None, _("No loaded module declares this permission."))
 
@@ -155,13 +144,15 @@ def _grant_steps(uow: UnitOfWork, user: AppUser, actor: Actor, permission: str) 
     rows = uow.session.execute(held).all()
     covering = [row for row in rows if row.permission is not None and matches(row.permission, permission)]
     for row in covering:
-        reach = Scope(row.scope).name.lower()
-        yield Step("grant", row.name, True, _("Grants %(pattern)s at %(reach)s.", pattern=row.permission, reach=reach))
+        text = _("Grants %(pattern)s (%(reach)s).", pattern=row.permission, reach=_reach_words(Scope(row.scope)))
+        yield Step("grant", row.name, True, text)
     if not covering and permission not in ("public", "authenticated"):
         roles = ", ".join(dict.fromkeys(row.name for row in rows)) or _("none")
         yield Step("grant", roles, False, _("None of the roles grants it."))
     elif covering and actor.token_scopes is None and actor.scope_of(permission) is None:
-        text = _("Grants below all do not reach it: its records have no owner, or it is no permission of records.")
+        text = _(
+            "Grants below “All records” do not reach it: its records have no owner, or it is no permission of records."
+        )
         yield Step("grant", permission, False, text)
 
 
@@ -174,15 +165,19 @@ def _reach_step(uow: UnitOfWork, actor: Actor, permission: str, subject: Any) ->
     team = _name(uow, Team, subject.team_id)
     teams = uow.session.scalars(sa.select(Team.name).where(Team.id.in_(actor.team_ids)).order_by(Team.name))
     text = _(
-        "The owner is %(owner)s, the team %(team)s; the reach is %(reach)s, the user's teams: %(teams)s.",
+        "The owner is %(owner)s, the team %(team)s. Reach: %(reach)s. The user’s teams: %(teams)s.",
         owner=owner,
         team=team,
-        reach=reach,
+        reach=_("nothing") if scope is None else _reach_words(scope),
         teams=", ".join(teams) or _("none"),
     )
     own = subject.owner_id is not None and subject.owner_id == actor.user_id
     within = scope is Scope.TEAM and subject.team_id in actor.team_ids
     return Step("reach", reach, scope is Scope.ALL or (scope is not None and (own or within)), text)
+
+
+def _reach_words(scope: Scope) -> str:
+    return str(SCOPES[scope.name.lower()])
 
 
 def _name(uow: UnitOfWork, model: type[Any], key: int | None) -> str:

@@ -89,12 +89,44 @@ def writable_plan(actor: Actor, plan: TypePlan) -> TypePlan:
     return replace(plan, record_type=replace(plan.record_type, form=form), extensions=extensions)
 
 
-def seen_values(actor: Actor, record_type_name: str, values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the values of an audit row, or of an event, without those the actor never sees."""
+def seen_value(actor: Actor, record_type_name: str, field: str, value: Any) -> Any:
+    """Return a value that a card shows of a record, or an empty text if the actor never sees its field. No query."""
+    return "" if field in hidden_fields(actor, record_type_name) else value
+
+
+class SeenRecord:
+    """A mapped row as the actor may see it: what his roles hide of it reads as None. It cannot be written through."""
+
+    __slots__ = ("_hidden", "_row")
+
+    def __init__(self, row: Any, hidden: frozenset[str]) -> None:
+        """Take the row, and the names of the fields that are hidden of it."""
+        self._row, self._hidden = row, hidden
+
+    def __getattr__(self, name: str) -> Any:
+        return None if _is_of(name, self._hidden) else getattr(self._row, name)
+
+
+def seen_record(actor: Actor, record_type_name: str, row: Any, *, extension: str = "") -> Any:
+    """Return a mapped record, or the row of one of its extensions, as the actor may see it. No query.
+
+    A panel gives it to its template in place of the record; what ``card_of`` finds in a context is treated so by itself.
+    """
     hidden = hidden_fields(actor, record_type_name)
-    if values is None or not hidden:
-        return None if values is None else dict(values)
-    return {path: value for path, value in values.items() if not _is_of(path, hidden)}
+    if extension:
+        hidden = frozenset(name.removeprefix(f"{extension}.") for name in hidden if name.startswith(f"{extension}."))
+    return SeenRecord(row, hidden) if hidden else row
+
+
+def shown_anywhere(actor: Actor, payload: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what a payload gives without the fields that are hidden from the actor in any record type.
+
+    For payloads that are kept without saying of which type they are. No query.
+    """
+    if payload is None:
+        return None
+    hidden = frozenset(name for record_type in actor.field_rules for name in hidden_fields(actor, record_type))
+    return {name: value for name, value in payload.items() if not _is_of(name, hidden)} if hidden else dict(payload)
 
 
 def combined(
@@ -115,6 +147,18 @@ def combined(
         elif all(access is not None for access in writers):
             found.setdefault(record_type, {})[field] = READ
     return found
+
+
+def opens(grants: Mapping[str, Scope], record_type: str, rule: str | None, *, hidden: bool) -> bool:
+    """Say whether a role gives more of a field than somebody has who never sees it (``hidden``) or only reads it.
+
+    Args:
+        grants: what the role grants.
+        rule: what it says of the field; None nothing.
+    """
+    if hidden and rule != HIDDEN and _grants(grants, record_type, "read"):
+        return True
+    return rule is None and any(_grants(grants, record_type, verb) for verb in ("update", "create"))
 
 
 def _grants(grants: Mapping[str, Scope], record_type: str, verb: str) -> bool:

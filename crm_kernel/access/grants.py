@@ -110,8 +110,7 @@ def effective_grants(grants: Mapping[str, Scope], registry: Registry) -> dict[st
     narrow = {pattern: scope for pattern, scope in grants.items() if scope is not Scope.ALL}
     found: dict[str, Scope] = dict(wide)
     for record_type in registry.all("record_types") if narrow else ():
-        verbs = (*record_type.verbs, *(action.name for action in record_type.actions))
-        for permission in map(record_type.permission, verbs):
+        for permission in map(record_type.permission, record_type.granted):
             scope = max((s for pattern, s in narrow.items() if matches(pattern, permission)), default=None)
             reads = permission.endswith(".read")
             if scope is not None and (record_type.owned or (record_type.author and not reads)):

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from flask import g, session
 
 from crm_kernel.access.models import AppUser
+from crm_kernel.access.services.tokens import revoke_tokens_of
 from crm_kernel.access.sessions import begin_session
 from crm_kernel.database import db, utcnow
 from crm_kernel.unit_of_work import current_uow
@@ -62,5 +63,6 @@ def forget_tries(user_id: int, **more: Any) -> None:
 
 
 def after_new_password(_sender: Any, user: AppUser, **_context: Any) -> None:
-    """Lift a lock once the user has proved by a link or the old password who he is."""
+    """Lift a lock once the user has proved by a link who he is, and revoke his API tokens."""
     user.failed_logins, user.locked_until = 0, None
+    revoke_tokens_of(current_uow(), user)

@@ -54,6 +54,8 @@ class AppUser(UserMixin, RecordMixin, Model):
     team_id: Mapped[int | None] = mapped_column(sa.ForeignKey("team.id"), index=True)
     language: Mapped[str] = mapped_column(sa.String(10), default="en", server_default="en")
     timezone: Mapped[str] = mapped_column(sa.String(60), default="UTC", server_default="UTC")
+    #: In which order pages show him the names of people, a key of ``records.names.ORDERS``; null for the instance's.
+    name_order: Mapped[str | None] = mapped_column(sa.String(20))
     #: Identifies the user in session cookies; a new one ends every session and reset link.
     fs_uniquifier: Mapped[str] = mapped_column(sa.String(64), unique=True, info=OMITTED)
     #: Raised to end every session of the user.
@@ -168,7 +170,8 @@ class UserSession(Model):
     digest: Mapped[str] = mapped_column(sa.String(64), unique=True)
     #: ``AppUser.get_id()`` when it began: a new epoch or identifier of the user ends it too.
     identity: Mapped[str] = mapped_column(sa.String(80))
-    #: How he proved who he is: ``password``, ``password+totp``, ``password+recovery``, ``passkey``.
+    #: How he proved who he is: ``password``, ``password+totp``, ``password+recovery``, ``passkey``,
+    #: ``oidc``, ``oidc+mfa`` where the provider asked for a second factor.
     method: Mapped[str] = mapped_column(sa.String(30))
     #: The browser's own name for itself, cut; says what people recognise, proves nothing.
     device: Mapped[str] = mapped_column(sa.String(255), default="")

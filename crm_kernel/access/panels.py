@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flask import url_for
 from flask_babel import lazy_gettext as _l
 
-from crm_kernel.access.models import AppUser
+from crm_kernel.access.models import AppUser, Role
 from crm_kernel.access.sessions import described, sessions_of
 from crm_kernel.contributions import Panel
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def panels() -> list[Panel]:
-    """Return the card "access" of users."""
+    """Return the card "access" of users and the card "rights" of roles."""
     return [
         Panel(
             name="kernel.user_access",
@@ -26,8 +27,21 @@ def panels() -> list[Panel]:
             permission="user.update",
             host="user",
             icon="lock",
-        )
+        ),
+        Panel(
+            name="kernel.role_rights",
+            label=_l("Rights"),
+            template="access/role_rights.html",
+            load=_load_rights,
+            permission="role.update",
+            host="role",
+            icon="lock",
+        ),
     ]
+
+
+def _load_rights(_uow: UnitOfWork, role: Role) -> Mapping[str, Any]:
+    return {"url": url_for("admin.role_rights", uid=role.uid)}
 
 
 def _load(uow: UnitOfWork, user: AppUser) -> Mapping[str, Any]:
@@ -41,4 +55,6 @@ def _load(uow: UnitOfWork, user: AppUser) -> Mapping[str, Any]:
         "factor": user.tf_primary_method,
         "sessions": [described(row) for row in sessions_of(uow, user)],
         "email": user.email,
+        "uid": user.uid,
+        "may_end": uow.actor.may("user.sign_out"),
     }

@@ -72,11 +72,30 @@ def visible(actor: Actor, record_type: RecordType, verb: str = "read") -> sa.Col
 def visibility_rules(
     actor: Actor, record_type: RecordType, verb: str
 ) -> Iterator[tuple[str, Callable[[], sa.ColumnElement[bool] | None]]]:
-    """Yield each rule of ``visible``: ``roles``, the record type's name, then plugins by name; None for no limit."""
+    """Yield each rule of ``visible``: ``roles``, the record type's name or ``customer``, then plugins by name; None for no limit."""
     yield "roles", partial(scope_predicate, actor, record_type, verb)
+    if _follows_customer(record_type):
+        yield "customer", partial(_of_visible_customers, actor, record_type)
     if record_type.visibility:
         yield record_type.name, partial(record_type.visibility, actor)
     yield from _asked("crm_visibility", actor=actor, record_type=record_type)
+
+
+def _follows_customer(record_type: RecordType) -> bool:
+    """Say whether rows are seen with their customer: they have one, and neither an owner nor a rule of their own."""
+    return record_type.customer is not None and not record_type.owned and record_type.visibility is None
+
+
+def _of_visible_customers(actor: Actor, record_type: RecordType) -> sa.ColumnElement[bool] | None:
+    """Return the predicate: the row's customer is visible, or it has none; no limit for who sees all customers."""
+    from crm_kernel.records.plan import record_type as named
+
+    customers = named("customer")
+    if sees_all(actor, customers):
+        return None
+    key = getattr(record_type.model, str(record_type.customer))
+    seen = key.in_(sa.select(customers.model.id).where(visible(actor, customers)))
+    return seen if not key.property.columns[0].nullable else sa.or_(key.is_(None), seen)
 
 
 def _still_there(record_type: RecordType) -> sa.ColumnElement[bool] | None:
@@ -92,6 +111,8 @@ def sees_all(actor: Actor, record_type: RecordType, verb: str = "read") -> bool:
     from crm_kernel._internal.runtime import runtime_of
 
     if record_type.visibility or runtime_of(current_app).manager.implementations("crm_visibility"):
+        return False
+    if _follows_customer(record_type) and _of_visible_customers(actor, record_type) is not None:
         return False
     scope = actor.scope_of(record_type.permission(verb))
     return scope is not None and (scope is Scope.ALL or _user_column(record_type) is None)
@@ -156,5 +177,5 @@ def _user_column(record_type: RecordType) -> Any:
 
 
 def permitted(actor: Actor, records: Sequence[Any]) -> list[Any]:
-    """Return the contributed records (panels, entries, tiles, commands) whose permission the actor holds, in order."""
-    return [record for record in records if actor.may(record.permission)]
+    """Return the contributed records (panels, entries, tiles, commands) whose permissions the actor holds, in order."""
+    return [record for record in records if all(map(actor.may, (record.permission, *getattr(record, "also", ()))))]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from babel import Locale
 from flask import current_app
+from flask_babel import gettext as _
 
 from crm_kernel.access.services.checks import timezones
+from crm_kernel.records.names import ORDERS
 
 if TYPE_CHECKING:
     from crm_kernel.config import Config
@@ -32,6 +34,12 @@ def timezone_choices() -> dict[str, str]:
 def usual_timezone() -> str:
     """Return the time zone of whoever has chosen none: the company's."""
     return str(_config().timezone)
+
+
+def name_order_choices() -> dict[str, str]:
+    """Return the orders in which the names of people may be shown, the instance's first: key → label."""
+    usual = ORDERS[_config().name_order]
+    return {"": _("As usual here (%(order)s)", order=usual), **{key: str(label) for key, label in ORDERS.items()}}
 
 
 @cache

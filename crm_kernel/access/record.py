@@ -26,7 +26,12 @@ from crm_kernel.access.action_schemas import (
 from crm_kernel.access.actor import Actor, Scope, widest
 from crm_kernel.access.factors.services import reset_second_factor
 from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission, Team, UserRole
-from crm_kernel.access.preferences import first_language, language_choices, timezone_choices, usual_timezone
+from crm_kernel.access.preferences import (
+    first_language,
+    language_choices,
+    timezone_choices,
+    usual_timezone,
+)
 from crm_kernel.access.services import (
     activate_user,
     assign_role,
@@ -50,6 +55,7 @@ from crm_kernel.access.services.field_rules import free_field, restrict_field
 from crm_kernel.access.services.roles import BUILTIN_DESCRIPTIONS
 from crm_kernel.records.fields import Choice, Collection, Reference
 from crm_kernel.records.known_text import KnownText
+from crm_kernel.records.names import ORDERS
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 from crm_kernel.unit_of_work import UnitOfWork
 
@@ -88,6 +94,9 @@ class UserSchema(Schema):
             "options": timezone_choices,
             **_ADMINISTRATION,
         },
+    )
+    name_order = Choice(
+        ORDERS, load_default=None, allow_none=True, metadata={"label": _l("Names of people"), **_ADMINISTRATION}
     )
     active = fields.Boolean(dump_only=True, metadata={"label": _l("Active")})
     roles = Collection(
@@ -176,7 +185,7 @@ def _user() -> RecordType:
         sorts=("name", "email", "created_at"),
         default_sort="name",
         search=("name", "email"),
-        form=(FormSection(title=_l("User"), fields=("name", "email", "team", "language", "timezone")),),
+        form=(FormSection(title=_l("User"), fields=("name", "email", "team", "language", "timezone", "name_order")),),
         actions=(
             _action("assign_role", _l("Give a role"), _give_role, RoleNameSchema, icon="user-check"),
             _action("unassign_role", _l("Take a role"), _take_role, RoleNameSchema, icon="user-x"),

@@ -1,47 +1,43 @@
 """Forgotten passwords: the link that lets a user set a new one.
 
-The link goes out by mail when a transport is registered; else an admin prints it (``crm users reset-link``). Its host
-is the configured ``base_url``, never the request's Host header, which anybody can forge.
+The link goes out by a job, where the instance can send mails; else an admin prints it (``crm users reset-link``). Its host
+is the configured ``base_url``, never the request's Host header, which anybody can forge. A job is stored for whatever
+address is typed, so that neither the time nor the answer of the page says who is a user.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+import hmac
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from flask import Flask, current_app, render_template
+import sqlalchemy as sa
+from flask import current_app
+from flask_babel import force_locale
 from flask_babel import gettext as _
 from flask_security import MailUtil
 from flask_security.recoverable import generate_reset_password_token
 
-from crm_kernel.unit_of_work import current_uow
+from crm_kernel.access.actor import SYSTEM
+from crm_kernel.access.audit import AuditRow, record_audit_many
+from crm_kernel.access.models import AppUser
+from crm_kernel.contributions import Job, JobKind
+from crm_kernel.jobs.services import enqueue
+from crm_kernel.mail.message import Mail
+from crm_kernel.mail.transport import send_about
+from crm_kernel.unit_of_work import reading
 from crm_kernel.web.addresses import public_address
 
 if TYPE_CHECKING:
-    from crm_kernel.access.models import AppUser
+    from crm_kernel.unit_of_work import UnitOfWork
 
-log = logging.getLogger("crm.access")
-
-#: Sends a mail: ``transport(recipient, subject, text)``; called after the commit.
-MailTransport = Callable[[str, str, str], None]
-_TRANSPORT = "crm_mail_transport"
+MAIL = "kernel.mail_reset"
+_PAUSE_SECONDS = 300
 
 
-def use_mail_transport(app: Flask, transport: MailTransport) -> None:
-    """Let the application send reset links by mail."""
-    app.extensions[_TRANSPORT] = transport
-
-
-def can_send_mail() -> bool:
-    """Say whether a mail transport is registered."""
-    return _TRANSPORT in current_app.extensions
-
-
-def mail_transport() -> MailTransport | None:
-    """Return what sends mails, or None where nothing does."""
-    found: MailTransport | None = current_app.extensions.get(_TRANSPORT)
-    return found
+def jobs() -> list[Job]:
+    """Return the job that mails a reset link."""
+    return [Job(name=MAIL, handler=mail_reset, kind=JobKind.OUTSIDE, queue="mail")]
 
 
 def reset_link(user: AppUser) -> str:
@@ -49,27 +45,59 @@ def reset_link(user: AppUser) -> str:
 
     Needs an application context, no request.
     """
-    return _link(generate_reset_password_token(user))  # type: ignore[no-untyped-call]
+    token = generate_reset_password_token(user)  # type: ignore[no-untyped-call]
+    return public_address("security.reset_password", token=token)
 
 
-def send_reset_link(_sender: Any, user: AppUser, reset_token: str, **_context: Any) -> None:
-    """Send the link after the commit, if there is a way to; attached to Flask-Security's signal."""
-    transport: MailTransport | None = current_app.extensions.get(_TRANSPORT)
-    if transport is None:
-        log.warning("a reset link for user %s was asked for, but no mail can be sent: crm users reset-link", user.uid)
-        return
-    subject = _("Set a new password")
-    text = render_template("access/reset_mail.txt", user=user, link=_link(reset_token))
-    recipient = user.email
-    current_uow().after_commit(lambda: transport(recipient, subject, text))
+def made_reset_link(uow: UnitOfWork, user: AppUser) -> str:
+    """Return such a link for an admin to hand over, and note that it was made."""
+    record_audit_many(uow, "user", "reset_link_made", [AuditRow(user.uid)])
+    return reset_link(user)
+
+
+def ask_for_reset(uow: UnitOfWork, email: str) -> None:
+    """Mail the user of an address a reset link, once in five minutes; for nobody's the same statements are run.
+
+    Args:
+        email: an address in its stored form.
+    """
+    found = uow.session.scalar(sa.select(AppUser.uid).where(AppUser.email == email))
+    asked = f"{found or _nobody(email)}:{int(uow.now.timestamp()) // _PAUSE_SECONDS}"
+    enqueue(uow, MAIL, {"asked": asked}, dedupe_key=asked)
+
+
+def mail_reset(payload: dict[str, Any]) -> None:
+    """Mail a user his link, unless nobody is meant or he may not log in.
+
+    Raises:
+        MailRefused, MailDelayed, CrmError: as ``send_mail``.
+    """
+    asked = str(payload["asked"])
+    uid = UUID(asked.partition(":")[0])
+    with reading(SYSTEM, channel="job") as uow:
+        mail = _mail(uow, uid, asked)
+    if mail is not None:
+        send_about(mail, "user", uid)
 
 
 class NoMail(MailUtil):
     """Keeps Flask-Security from sending mail of its own."""
 
     def send_mail(self, *_arguments: Any, **_context: Any) -> None:
-        """Send nothing: ``send_reset_link`` does what is needed."""
+        """Send nothing: ``mail_reset`` does what is needed."""
 
 
-def _link(token: str) -> str:
-    return public_address("security.reset_password", token=token)
+def _nobody(email: str) -> UUID:
+    """Return the id of a user whom nobody is; always the same for one address, so that the pause holds for it, too."""
+    secret = str(current_app.config["SECRET_KEY"]).encode()
+    return UUID(bytes=hmac.digest(secret, email.encode(), "sha256")[:16])
+
+
+def _mail(uow: UnitOfWork, uid: UUID, asked: str) -> Mail | None:
+    user = uow.session.scalars(sa.select(AppUser).where(AppUser.uid == uid)).one_or_none()
+    if user is None or not user.active:
+        return None
+    with force_locale(user.language):
+        # Not render_template: what the shell adds to every page needs a request.
+        text = current_app.jinja_env.get_template("access/reset_mail.txt").render(user=user, link=reset_link(user))
+        return Mail(recipient=user.email, subject=_("Set a new password"), text=text, key=f"{MAIL}:{asked}")

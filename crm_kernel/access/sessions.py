@@ -17,9 +17,10 @@ from flask import request, session
 from flask_babel import gettext as _
 
 from crm_kernel.access.audit import AuditRow, record_audit_many
-from crm_kernel.access.authentication import SESSION_KEY
+from crm_kernel.access.authentication import SESSION_KEY, SESSION_LIFETIME
 from crm_kernel.access.models import AppUser, UserSession
 from crm_kernel.access.secrets import digest_of
+from crm_kernel.access.services.limits import refuse_over
 from crm_kernel.errors import NotFound
 from crm_kernel.unit_of_work import current_uow
 
@@ -64,8 +65,13 @@ def end_current(uow: UnitOfWork) -> None:
 
 def sessions_of(uow: UnitOfWork, user: AppUser) -> Sequence[UserSession]:
     """Return the sessions of a user that still count, the last seen first; one query."""
-    alive = (UserSession.user_id == user.id, UserSession.ended_at.is_(None), UserSession.identity == user.get_id())
-    return uow.session.scalars(sa.select(UserSession).where(*alive).order_by(UserSession.seen_at.desc())).all()
+    alive = sa.select(UserSession).where(
+        UserSession.user_id == user.id,
+        UserSession.ended_at.is_(None),
+        UserSession.identity == user.get_id(),
+        UserSession.created_at > uow.now - SESSION_LIFETIME,
+    )
+    return uow.session.scalars(alive.order_by(UserSession.seen_at.desc())).all()
 
 
 def end_session(uow: UnitOfWork, user: AppUser, uid: UUID) -> UserSession:
@@ -73,7 +79,9 @@ def end_session(uow: UnitOfWork, user: AppUser, uid: UUID) -> UserSession:
 
     Raises:
         NotFound: he has none of that id, or it has ended.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     found = next((row for row in sessions_of(uow, user) if row.uid == uid), None)
     if found is None:
         raise NotFound(_("There is no such session; it may have ended."))
@@ -123,6 +131,9 @@ def device_name(agent: str) -> str:
 
 def after_logout(_sender: Any, **_context: Any) -> None:
     """End the session of whoever logs out; attached to Flask-Login's signal."""
+    from crm_kernel.access.signin.oidc import came_from
+
+    came_from()
     end_current(current_uow())
 
 

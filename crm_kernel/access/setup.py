@@ -1,7 +1,7 @@
 """Puts access into the application: cookies, CSRF, Flask-Security with its traps closed, limits, the audit.
 
-Flask-Security serves log-out and passwords; log-in and second factors are in ``signin``. Its own roles, tokens, principal and mail stay unused: the one
-policy decides, bearer tokens are ours, and nothing may query before the unit of work is open.
+Flask-Security serves log-out and passwords; log-in and second factors are in ``signin``. Its own roles, tokens, principal
+and mail stay unused: the one policy decides, bearer tokens are ours, and nothing may query before the unit of work is open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from flask_security import (
     Security,
     password_changed,
     password_reset,
-    reset_password_instructions_sent,
     user_authenticated,
 )
 from flask_security.core import AnonymousUser
@@ -25,15 +24,17 @@ from flask_wtf.csrf import CSRFProtect
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.audit import watch_changes
-from crm_kernel.access.authentication import EXTENSION, AccessState, bearer_token
+from crm_kernel.access.authentication import EXTENSION, SESSION_LIFETIME, AccessState, bearer_token
 from crm_kernel.access.datastore import Datastore, PasswordRules
 from crm_kernel.access.grants import watch_access
 from crm_kernel.access.login import after_login, after_new_password
 from crm_kernel.access.marks import mark_use
 from crm_kernel.access.models import AppUser
-from crm_kernel.access.reset import NoMail, can_send_mail, send_reset_link
+from crm_kernel.access.reset import NoMail
 from crm_kernel.access.sessions import after_logout
 from crm_kernel.access.signin import blueprint as signin_pages
+from crm_kernel.access.signin.change import change_password
+from crm_kernel.access.signin.forgotten import forgot_password
 from crm_kernel.access.signin.password import log_in, prove_again
 from crm_kernel.access.throttle import init_throttle
 from crm_kernel.access.views import pages
@@ -42,14 +43,9 @@ from crm_kernel.database import db, utcnow
 #: Endpoint → permission of the views that Flask-Security brings.
 FOREIGN_PERMISSIONS = {
     "security.logout": "public",
-    "security.forgot_password": "public",
     "security.reset_password": "public",
-    "security.change_password": "authenticated",
     "security.static": "public",
 }
-
-#: How long a log-in lasts at most.
-SESSION_LIFETIME = dt.timedelta(days=14)
 
 _SETTINGS: dict[str, Any] = {
     # argon2 takes passwords of any length: a first HMAC with a salt to lose would add nothing.
@@ -63,9 +59,7 @@ _SETTINGS: dict[str, Any] = {
     "SECURITY_POST_LOGOUT_VIEW": "/auth/login",
     "SECURITY_POST_CHANGE_VIEW": "/profile",
     "SECURITY_POST_RESET_VIEW": "/auth/login",
-    "SECURITY_FORGOT_PASSWORD_TEMPLATE": "access/forgot_password.html",
     "SECURITY_RESET_PASSWORD_TEMPLATE": "access/reset_password.html",
-    "SECURITY_CHANGE_PASSWORD_TEMPLATE": "access/change_password.html",
     "SECURITY_LOGOUT_METHODS": ["POST"],
     "SECURITY_CHANGEABLE": True,
     "SECURITY_RECOVERABLE": True,
@@ -138,6 +132,9 @@ def init_security(app: Flask) -> None:
     security = Security(app, Datastore(), mail_util_cls=NoMail, password_util_cls=PasswordRules)
     # Its own check passwords inside the transaction, which holds SQLite's only lock for as long as argon2 takes.
     app.view_functions["security.login"], app.view_functions["security.verify"] = log_in, prove_again
+    app.view_functions["security.change_password"] = change_password
+    # Its own sends from inside the request, which takes longer for an address that somebody has.
+    app.view_functions["security.forgot_password"] = forgot_password
     security.login_manager.user_loader(_load_user)
     security.login_manager.request_loader(lambda _request: None)
     security.want_json(lambda _request: False)
@@ -145,12 +142,10 @@ def init_security(app: Flask) -> None:
     app.before_request_funcs[None].remove(security.principal._on_before_request)
     processors = app.template_context_processors[None]
     processors[:] = [processor for processor in processors if processor.__name__ != "_user_context_processor"]
-    security.forgot_password_context_processor(lambda: {"can_send_mail": can_send_mail()})
     user_authenticated.connect(after_login, app)
     user_logged_out.connect(after_logout, app)
     password_changed.connect(after_new_password, app)
     password_reset.connect(after_new_password, app)
-    reset_password_instructions_sent.connect(send_reset_link, app)
 
 
 def _load_user(identity: str) -> AppUser | None:

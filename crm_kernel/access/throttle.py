@@ -17,6 +17,8 @@ from crm_kernel.access.signin.pending import pending_account
 
 #: Per address and account, and per address whatever the account.
 PER_ACCOUNT, PER_ADDRESS = "5 per minute", "60 per minute"
+#: Of the addresses that ask a provider: it may take its time to answer, and a thread waits for it.
+PER_ASKER = "30 per minute"
 
 _THROTTLED = frozenset(
     {
@@ -30,16 +32,19 @@ _THROTTLED = frozenset(
         "signin.enable_totp",
     }
 )
+_ASKING = frozenset({"signin.oidc_begin", "signin.oidc_callback", "signin.oidc_logout"})
 
 
 def init_throttle(app: Flask) -> None:
-    """Limit the POSTs of the log-in and password pages."""
+    """Limit the POSTs of the log-in and password pages, and the way to a provider and back."""
     app.config.setdefault("RATELIMIT_STORAGE_URI", "memory://")
     limiter = Limiter(get_remote_address, app=app, headers_enabled=True)
     for name in ("security", "signin"):
         pages = cast(Blueprint, app.blueprints[name])
         for limit, key in ((PER_ACCOUNT, _address_and_account), (PER_ADDRESS, get_remote_address)):
             limiter.limit(limit, key_func=key, methods=["POST"], exempt_when=_not_throttled, deduct_when=_failed)(pages)
+    pages = cast(Blueprint, app.blueprints["signin"])
+    limiter.limit(PER_ASKER, key_func=get_remote_address, exempt_when=_asks_nobody, deduct_when=_refused)(pages)
 
 
 def _address_and_account() -> str:
@@ -49,6 +54,14 @@ def _address_and_account() -> str:
 
 def _not_throttled() -> bool:
     return request.endpoint not in _THROTTLED
+
+
+def _asks_nobody() -> bool:
+    return request.endpoint not in _ASKING
+
+
+def _refused(response: Response) -> bool:
+    return response.status_code >= 400
 
 
 def _failed(response: Response) -> bool:

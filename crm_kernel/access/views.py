@@ -13,10 +13,12 @@ from flask_babel import gettext as _
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
+from crm_kernel.access import user_sessions
 from crm_kernel.access.models import AppUser, Role, Team, UserRole
 from crm_kernel.access.own import own_token, own_tokens, own_user, refuse_tokens
-from crm_kernel.access.preferences import language_choices, timezone_choices
+from crm_kernel.access.preferences import language_choices, name_order_choices, timezone_choices
 from crm_kernel.access.services import create_token, revoke_token, update_user
+from crm_kernel.access.signin.password import ask_again, is_fresh
 from crm_kernel.errors import InvalidInput, StaleVersion
 from crm_kernel.records.calendar import within_calendar
 from crm_kernel.unit_of_work import UnitOfWork, current_uow
@@ -30,6 +32,7 @@ def pages() -> Blueprint:
     blueprint.add_url_rule("/profile", view_func=save_profile, methods=["POST"])
     blueprint.add_url_rule("/profile/tokens", view_func=create_own_token, methods=["POST"])
     blueprint.add_url_rule("/profile/tokens/<uuid:uid>/revoke", view_func=revoke_own_token, methods=["POST"])
+    user_sessions.add_routes(blueprint)
     return blueprint
 
 
@@ -43,11 +46,11 @@ def profile() -> str:
 
 @permission("authenticated")
 def save_profile() -> Any:
-    """Save name, language and time zone."""
+    """Save name, language, time zone and the order of names."""
     uow = current_uow()
     refuse_tokens(uow.actor)
     user = own_user(uow)
-    values = {name: request.form.get(name, "") for name in ("name", "language", "timezone")}
+    values = {name: request.form.get(name, "") for name in ("name", "language", "timezone", "name_order")}
     if request.form.get("version", str(user.version)) != str(user.version):
         raise StaleVersion(_("Somebody else changed this record meanwhile: load it again and repeat your change."))
     try:
@@ -62,9 +65,11 @@ def save_profile() -> Any:
 
 @permission("authenticated")
 def create_own_token() -> Any:
-    """Create an API token and show its secret, this once."""
+    """Create an API token and show its secret, this once; who one is must have been proved lately."""
     uow = current_uow()
     refuse_tokens(uow.actor)
+    if not is_fresh():
+        return ask_again(url_for("access.profile", _anchor="tokens"))
     values = {name: request.form.get(name, "").strip() for name in ("token_name", "scopes", "expires_on")}
     user = own_user(uow)
     try:
@@ -119,6 +124,7 @@ def _page(
         role_names=_role_names(uow, user),
         languages=_choices(language_choices()),
         timezones=_choices(timezone_choices()),
+        name_orders=_choices(name_order_choices()),
         tokens=own_tokens(uow),
         now=uow.now,
         errors=errors or {},

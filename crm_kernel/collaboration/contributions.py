@@ -12,6 +12,7 @@ from crm_kernel.collaboration import views as note_views
 from crm_kernel.collaboration.api import note_api
 from crm_kernel.collaboration.attachments import record as attachments
 from crm_kernel.collaboration.attachments import views as attachment_views
+from crm_kernel.collaboration.attachments.health import health_checks
 from crm_kernel.collaboration.jobs import tidying_jobs
 from crm_kernel.collaboration.notifications import views as notification_views
 from crm_kernel.collaboration.notifications.api import notification_api
@@ -24,6 +25,7 @@ from crm_kernel.records.record_type import RecordType
 __all__ = [
     "blueprints",
     "collaboration_apis",
+    "health_checks",
     "jobs",
     "notification_kinds",
     "panels",

@@ -16,7 +16,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from crm_kernel.access.models import AppUser
 from crm_kernel.access.policy import visible
-from crm_kernel.records.plan import record_type
+from crm_kernel.records.confidential import hidden_from
+from crm_kernel.records.plan import plan_of, record_type
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -64,30 +65,39 @@ def mentions_in(uow: UnitOfWork, text: str) -> Mentions:
 def suggested_users(uow: UnitOfWork, text: str, *, limit: int = 8) -> list[dict[str, Any]]:
     """Return active users one of whose names starts with the text: ``{"id", "title", "subtitle", "insert"}``; one query.
 
-    ``insert`` is what a text has to hold to mention that user: the address where the name is not his alone.
+    ``insert`` is what a text has to hold to mention that user: the address where the name is not his alone. Who may not see
+    users' addresses neither reads them here nor finds anybody by them; an address he knows still mentions its user.
     """
+    addresses = "email" not in hidden_from(uow.actor, plan_of(record_type("user")))
     same = sa.orm.aliased(AppUser)
     alone = ~sa.exists().where(
         sa.func.lower(same.name) == sa.func.lower(AppUser.name), same.id != AppUser.id, same.active
     )
     query = sa.select(AppUser.uid, AppUser.name, AppUser.email, alone.label("alone"))
     rows = uow.session.execute(
-        query.where(*_mentionable(uow), _starts(text)).order_by(sa.func.lower(AppUser.name), AppUser.id).limit(limit)
+        query.where(*_mentionable(uow), _starts(text, addresses))
+        .order_by(sa.func.lower(AppUser.name), AppUser.id)
+        .limit(limit)
     )
     return [
-        {"id": row.uid, "title": row.name, "subtitle": row.email, "insert": row.name if row.alone else row.email}
+        {
+            "id": row.uid,
+            "title": row.name,
+            "subtitle": row.email if addresses else "",
+            "insert": row.name if row.alone or not addresses else row.email,
+        }
         for row in rows
     ]
 
 
-def _starts(text: str) -> sa.ColumnElement[bool]:
+def _starts(text: str, addresses: bool) -> sa.ColumnElement[bool]:
     typed = text.replace("\x00", "").lower()
     name: InstrumentedAttribute[str] = AppUser.name
     lowered = sa.func.lower(name)
     return sa.or_(
         lowered.startswith(typed, autoescape=True),
         lowered.contains(f" {typed}", autoescape=True),
-        AppUser.email.startswith(typed, autoescape=True),
+        AppUser.email.startswith(typed, autoescape=True) if addresses else sa.false(),
     )
 
 

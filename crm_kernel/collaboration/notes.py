@@ -11,7 +11,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from crm_kernel.access.others import actor_for
+from crm_kernel.access.acting import actor_for
 from crm_kernel.access.policy import authorize, visible
 from crm_kernel.collaboration.mentions import Mentions, mentions_in
 from crm_kernel.collaboration.models import Note, NoteMention

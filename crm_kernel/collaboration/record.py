@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import url_for
 from flask_babel import lazy_gettext as _l
 
+from crm_kernel.access.field_access import seen_value
 from crm_kernel.access.policy import allowed
 from crm_kernel.collaboration.markup import rendered
 from crm_kernel.collaboration.models import Note
@@ -103,10 +104,10 @@ def _shown(uow: UnitOfWork, note: Note, mentioned: list[str]) -> dict[str, Any]:
     return {
         "id": note.uid,
         "version": note.version,
-        "author": note.author_name,
+        "author": seen_value(uow.actor, "note", "author_name", note.author_name),
         "at": note.created_at,
         "edited_at": note.edited_at,
-        "html": rendered(note.body, mentioned),
+        "html": rendered(seen_value(uow.actor, "note", "body", note.body), mentioned),
         "edit_url": url_for("records.note_edit", uid=note.uid) if allowed(uow.actor, "note.update", note) else None,
         "delete_url": url_for("collaboration.remove_note", uid=note.uid)
         if allowed(uow.actor, "note.delete", note)

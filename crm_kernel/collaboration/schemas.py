@@ -21,7 +21,7 @@ class AboutSchema(Schema):
 class NoteSchema(AboutSchema):
     """Something written beside a record."""
 
-    title = Text(120, dump_only=True, metadata={"label": _l("First line"), "computed": True})
+    title = Text(120, dump_only=True, metadata={"label": _l("First line"), "computed": True, "made_of": ("body",)})
     body = Text(
         required=True,
         metadata={"label": _l("Note"), "help": _l("Plain text or Markdown; @ and a name mentions a colleague.")},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from crm_kernel._internal.rows import insert_rows, reserve_keys, update_rows
+from crm_kernel._internal.rows import among, insert_rows, reserve_keys, update_rows
 from crm_kernel.customers import rules
 from crm_kernel.customers.claims import (
     Claim,
@@ -59,7 +59,7 @@ def create_customers(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
     problems.refuse()
     keys = reserve_keys(uow.session, _table(Customer), len(rows))
     pairs = list(zip(keys, drafts, strict=True))
-    insert_rows(uow.session, _table(Customer), [{"id": key, **new_part(uow, draft.customer)} for key, draft in pairs])
+    insert_rows(uow.session, _table(Customer), [_new_row(uow, key, draft) for key, draft in pairs])
     for kind, model in rules.SIDE_MODELS.items():
         own = [{"customer_id": key, **draft.side} for key, draft in pairs if draft.customer["kind"] == kind]
         insert_rows(uow.session, _table(model), own)
@@ -67,6 +67,11 @@ def create_customers(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list
         insert_rows(uow.session, _table(model), _new_parts(uow, name, pairs))
     match_points_of(uow, keys)
     return keys
+
+
+def _new_row(uow: UnitOfWork, key: int, draft: Draft) -> dict[str, Any]:
+    """Return the row of a new customer; without custom values, which are written afterwards: COPY knows no defaults."""
+    return {"id": key, "custom": {}, **new_part(uow, draft.customer)}
 
 
 def update_customers(uow: UnitOfWork, changes: Mapping[int, Mapping[str, Any]]) -> None:
@@ -131,25 +136,27 @@ def _load_all(uow: UnitOfWork, changes: Mapping[int, Mapping[str, Any]]) -> dict
     found: dict[int, Stored] = {}
     for start in range(0, len(keys), _CHUNK):
         part = keys[start : start + _CHUNK]
-        lock = sa.select(_table(Customer)).where(_table(Customer).c.id.in_(part)).with_for_update()
+        table = _table(Customer)
+        lock = sa.select(table).where(among(uow.session, table.c.id, part)).with_for_update()
         found |= {row.id: Stored(row, None, {}) for row in _plain(uow, lock)}
         if missing := sum(key not in found for key in part):
             raise NotFound(_("%(count)s of these customers do not exist.", count=missing))
         for model in rules.SIDE_MODELS.values():
-            for row in _plain(uow, _of_customers(model, part)):
+            for row in _plain(uow, _of_customers(uow, model, part)):
                 found[row.customer_id].side = row
         for name in rules.PARTS:
             if any(name in row for row in changes.values()):
                 for key in part:
                     found[key].parts[name] = []
-                for row in _plain(uow, _of_customers(PART_MODELS[name], part)):
+                for row in _plain(uow, _of_customers(uow, PART_MODELS[name], part)):
                     found[row.customer_id].parts[name].append(row)
     return found
 
 
-def _of_customers(model: type[Any], keys: Sequence[int]) -> sa.Select[Any]:
+def _of_customers(uow: UnitOfWork, model: type[Any], keys: Sequence[int]) -> sa.Select[Any]:
     table = _table(model)
-    return sa.select(table).where(table.c.customer_id.in_(keys)).order_by(*table.primary_key)
+    theirs = among(uow.session, table.c.customer_id, keys)
+    return sa.select(table).where(theirs).order_by(*table.primary_key)
 
 
 def _plain(uow: UnitOfWork, query: sa.Select[Any]) -> Iterable[Any]:

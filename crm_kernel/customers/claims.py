@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from crm_kernel._internal.rows import IN_LIMIT
+from crm_kernel._internal.rows import IN_LIMIT, among
 from crm_kernel.customers.matching import PartsPlan
 from crm_kernel.customers.models import Customer, CustomerIdentifier
 from crm_kernel.customers.problems import Problems
@@ -56,7 +56,9 @@ def refuse_taken_identifiers(
     table, gone = CustomerIdentifier, frozenset(removed)
     taken: set[tuple[str, ...]] = set()
     for values in _chunks([claim.key[1] for claim in claims]):
-        query = sa.select(table.id, table.type, table.value, table.issuer).where(table.value.in_(values))
+        query = sa.select(table.id, table.type, table.value, table.issuer).where(
+            among(uow.session, table.value, values)
+        )
         taken |= {(row[1], row[2], row[3]) for row in uow.session.execute(query) if row[0] not in gone}
     for claim in claims:
         if claim.key in taken:
@@ -68,7 +70,8 @@ def refuse_known_references(uow: UnitOfWork, claims: Sequence[Claim], problems: 
     """Refuse references of a foreign system that another customer carries or that are claimed twice."""
     owners: dict[tuple[str, ...], int | None] = {}
     for values in _chunks([claim.key[1] for claim in claims]):
-        query = sa.select(Customer.source, Customer.external_ref, Customer.id).where(Customer.external_ref.in_(values))
+        named = among(uow.session, Customer.external_ref, values)
+        query = sa.select(Customer.source, Customer.external_ref, Customer.id).where(named)
         owners |= {(row[0] or "", row[1] or ""): row[2] for row in uow.session.execute(query)}
     claimed = set()
     for claim in claims:

@@ -17,7 +17,7 @@ from crm_kernel.customers.choices import STAGES, STATUSES
 from crm_kernel.customers.contact_points import plan_points
 from crm_kernel.customers.matching import PartsPlan
 from crm_kernel.customers.models import Address, ContactPoint, Customer, CustomerIdentifier, Organization, Person
-from crm_kernel.customers.normalising import ContactValues
+from crm_kernel.customers.normalising import ContactValues, contact_values
 from crm_kernel.customers.parts import plan_addresses, plan_identifiers
 from crm_kernel.customers.problems import Problems
 
@@ -56,11 +56,20 @@ def draft_new(data: Mapping[str, Any], values: ContactValues, problems: Problems
     rules.settle_fields(settled, problems)
     _check_choices(settled, problems)
     side_names = rules.SIDE_FIELDS.get(settled.get("kind", ""), ())
+    # A new row gets its custom values from `custom_fields.born_with`: an empty draft of them would take them away.
+    own = [name for name in rules.CUSTOMER_FIELDS if name != "custom"]
     return Draft(
-        customer={name: settled.get(name) for name in ("kind", "sort_name", *rules.CUSTOMER_FIELDS)},
+        customer={name: settled.get(name) for name in ("kind", "sort_name", *own)},
         side={name: settled.get(name) for name in side_names},
         parts=_plan_parts({name: data.get(name) or () for name in rules.PARTS}, {}, values, problems),
     )
+
+
+def check_customer(data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what creating a customer would refuse, path → messages; whether values are taken aside. No query."""
+    problems = Problems()
+    draft_new(data, contact_values(), problems)
+    return problems.errors
 
 
 def draft_changes(stored: Stored, changes: Mapping[str, Any], values: ContactValues, problems: Problems) -> Draft:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app
 from flask_babel import lazy_gettext as _l
 
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.contributions import InProgress, Panel
 from crm_kernel.customers.choices import CHANNELS, CONTACT_STATE_COLORS, CONTACT_STATES
 from crm_kernel.customers.models import Customer
@@ -73,7 +74,8 @@ def in_progress(uow: UnitOfWork, customer: Customer) -> list[InProgress]:
 
 
 def _load_contact_points(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
-    points = contact_points_of(uow, record)
+    hidden = "contact_points" in hidden_fields(uow.actor, "customer")
+    points = [] if hidden else contact_points_of(uow, record)
     if not points:
         return None
     return {

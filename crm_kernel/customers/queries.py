@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.customers.choices import PHONE_CHANNELS
 from crm_kernel.customers.models import (
@@ -23,7 +24,7 @@ from crm_kernel.customers.models import (
 from crm_kernel.customers.normalising import contact_values
 from crm_kernel.customers.relationships import RELATIONSHIP_TYPES
 from crm_kernel.customers.values.errors import ValueProblem
-from crm_kernel.records.plan import record_type
+from crm_kernel.records.plan import record_type, said_title
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
@@ -115,13 +116,17 @@ def relationships_of(uow: UnitOfWork, customer: Customer) -> list[Tie]:
     table, outgoing = Relationship, Relationship.from_customer_id == customer.id
     other = sa.case((outgoing, table.to_customer_id), else_=table.from_customer_id)
     query = (
-        sa.select(table, Customer.uid, Customer.display_name, Customer.kind)
+        sa.select(table, Customer.uid, said_title(record_type("customer")), Customer.kind)
         .join(Customer, Customer.id == other)
         .where(sa.or_(outgoing, table.to_customer_id == customer.id), visible(uow.actor, record_type("customer")))
         .order_by(Customer.sort_name, table.id)
     )
     rows = uow.session.execute(query)
-    return [_tie(customer, *row) for row in rows if row[0].type in RELATIONSHIP_TYPES]
+    ties = [_tie(customer, *row) for row in rows if row[0].type in RELATIONSHIP_TYPES]
+    unseen: dict[str, Any] = dict.fromkeys(
+        hidden_fields(uow.actor, "relationship") & {"role", "valid_from", "valid_to"}
+    )
+    return [replace(tie, **unseen) for tie in ties] if unseen else ties
 
 
 def _tie(customer: Customer, row: Relationship, uid: UUID, name: str, kind: str) -> Tie:

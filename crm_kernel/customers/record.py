@@ -6,6 +6,8 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import lazy_pgettext
 
 from crm_kernel.customers.bulk import create_customers, update_customers
+from crm_kernel.customers.drafting import check_customer
+from crm_kernel.customers.duplicates.likely import likely_customers, note_customers
 from crm_kernel.customers.events import customer_updated
 from crm_kernel.customers.models import Customer, Relationship
 from crm_kernel.customers.panels import page_context, panels
@@ -13,6 +15,7 @@ from crm_kernel.customers.queries import visible_relationships
 from crm_kernel.customers.relationships import create_relationship, delete_relationship, update_relationship
 from crm_kernel.customers.schemas import CustomerSchema, RelationshipSchema
 from crm_kernel.customers.services import create_customer, delete_customer, update_customer
+from crm_kernel.records.names import said_name
 from crm_kernel.records.record_type import FormSection, RecordType, Services
 
 __all__ = ["panels", "record_types"]
@@ -33,6 +36,7 @@ def _customer() -> RecordType:
         slug="customers",
         icon="users",
         title="display_name",
+        said_title=said_name(Customer.kind, Customer.language, Customer.sort_name, Customer.display_name),
         columns=("display_name", "kind", "primary_email", "primary_phone", "city", "stage", "owner"),
         filters=(
             "kind", "display_name", "status", "stage", "owner", "team", "industry", "region", "employees",
@@ -48,6 +52,7 @@ def _customer() -> RecordType:
             delete=delete_customer,
             create_many=create_customers,
             update_many=update_customers,
+            check=check_customer,
         ),
         updated=customer_updated,
         external_key=("source", "external_ref"),
@@ -56,6 +61,8 @@ def _customer() -> RecordType:
         detail_template="customers/detail.html",
         detail_context=page_context,
         similar="duplicates.check_form",
+        likely=likely_customers,
+        note_likely=note_customers,
     )  # fmt: skip
 
 

@@ -83,17 +83,23 @@ class IdentifierSchema(Schema):
 
 _PERSON = {"side": Person}
 _ORGANIZATION = {"side": Organization}
+#: What a file that has one of these fields is about, where it does not say so.
+_IMPLIED = {
+    "person": ("given_name", "family_name", "birth_date"),
+    "organization": ("legal_name", "employees", "annual_revenue"),
+}
 
 
 class CustomerSchema(Schema):
     """A customer of any kind; fields of the other kinds stay empty."""
 
-    kind = Choice(choices.KINDS, required=True, metadata={"label": _l("Kind")})
+    kind = Choice(choices.KINDS, required=True, metadata={"label": _l("Kind"), "implied_by": _IMPLIED})
     display_name = Text(
         300,
         metadata={
             "label": _l("Name"),
             "sort_by": "sort_name",
+            "show_as": "person_name",
             "help": _l("Left empty, a person's is made of the given and the family name."),
         },
     )

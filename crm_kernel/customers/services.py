@@ -108,19 +108,20 @@ def change_contact_point(uow: UnitOfWork, contact_point: ContactPoint, changes: 
     Raises:
         InvalidInput: under ``contact_points.<place in the customer's list>.…``.
     """
+    # Read before its parts: its version then tells whether somebody added one since.
+    customer = uow.session.get_one(Customer, contact_point.customer_id)
     after = {"channel": contact_point.channel, **changes}
     parts = [
         {"uid": point.uid, **changes} if point is contact_point else _as_it_is(point, after)
         for point in _points_of(uow, contact_point.customer_id)
     ]
-    customer = uow.session.get_one(Customer, contact_point.customer_id)
     update_customer(uow, customer, {"contact_points": parts})
 
 
 def remove_contact_point(uow: UnitOfWork, contact_point: ContactPoint) -> None:
     """Remove a contact point; its evidence stays with the value, and the next of its channel becomes primary."""
+    customer = uow.session.get_one(Customer, contact_point.customer_id)  # before its parts, as above
     parts = [{"uid": p.uid} for p in _points_of(uow, contact_point.customer_id) if p is not contact_point]
-    customer = uow.session.get_one(Customer, contact_point.customer_id)
     update_customer(uow, customer, {"contact_points": parts})
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from crm_kernel._internal.modules import DataMapRow
 from crm_kernel.data_map.references import KEY
-from crm_kernel.records.custom_fields.models import CustomField
+from crm_kernel.records.custom_fields.models import CustomField, table_named
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -81,7 +81,7 @@ def _custom_references(connection: sa.Connection) -> list[CoveredColumn]:
     return [
         CoveredColumn(
             plugin=_plugin_of(record_type),
-            table=record_type.replace(".", "_"),
+            table=table_named(record_type),
             column="custom",
             points_to=KEY,
             json_key=name,

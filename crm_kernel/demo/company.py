@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from crm_kernel import contributions as c
+from crm_kernel.access.acting import actor_for
+from crm_kernel.access.actor import SYSTEM
 from crm_kernel.access.models import AppUser
 from crm_kernel.access.services import create_team, create_user
-from crm_kernel.customers.models import Customer
+from crm_kernel.customers.duplicates.scanning import scan
+from crm_kernel.customers.models import ContactPoint, Customer, Person
 from crm_kernel.customers.relationships import create_relationship
 from crm_kernel.customers.services import create_customer
 from crm_kernel.demo import words
+from crm_kernel.demo.past import past
 from crm_kernel.sales.models import ExchangeRate, Product
 from crm_kernel.text import fold
 from crm_kernel.touchpoints.services import record_interaction
@@ -25,6 +30,10 @@ if TYPE_CHECKING:
 
 #: How many organizations the company knows; each brings one or two people.
 ORGANIZATIONS = 48
+#: How many people are there twice.
+TWICE = 4
+#: For how many days the first of them has been known.
+KNOWN_FOR = 660
 
 
 def demo_data() -> list[c.DemoData]:
@@ -33,6 +42,7 @@ def demo_data() -> list[c.DemoData]:
         c.DemoData(name="kernel.people", load=load_people, order=10),
         c.DemoData(name="kernel.catalogue", load=load_catalogue, order=11),
         c.DemoData(name="kernel.customers", load=load_customers, order=12),
+        c.DemoData(name="kernel.duplicates", load=load_duplicates, order=90),
     ]
 
 
@@ -69,16 +79,51 @@ def load_catalogue(uow: UnitOfWork, random: Random, now: dt.datetime) -> None:
 
 
 def load_customers(uow: UnitOfWork, random: Random, now: dt.datetime) -> None:
-    """Create organizations with people, contact points, addresses, relationships and a history of calls."""
+    """Create organizations with people, contact points, addresses, relationships and a history of calls.
+
+    The first became known almost two years ago, the last a few weeks ago; nobody is called before being known.
+    """
     owners = uow.session.execute(sa.select(AppUser).where(AppUser.email.like("%@demo.example"))).scalars().all()
+    actors = {owner.id: actor_for(uow, owner) for owner in owners}
+    calls = []
     for number in range(ORGANIZATIONS):
         language = random.choice(("en", "fr"))
         owner = random.choice([user for user in owners if user.language == language] or list(owners))
-        firm = _organization(uow, random, language, number, owner)
-        for place in range(random.randint(1, 2)):
-            person = _person(uow, random, language, f"{number}{place}", firm, owner)
-            _relate(uow, random, person, firm, language, now)
-            _calls(uow, random, person, language, now)
+        age = int(KNOWN_FOR * (1 - number / ORGANIZATIONS) ** 0.6)
+        known = (now - dt.timedelta(days=age)).replace(hour=random.randint(7, 15), minute=0, second=0, microsecond=0)
+        with past(uow, known, actors[owner.id]):
+            firm = _organization(uow, random, language, number, owner)
+            people = [
+                _person(uow, random, language, f"{number}{place}", firm, owner) for place in range(random.randint(1, 2))
+            ]
+            for person in people:
+                _relate(uow, random, person, firm, language, now)
+        calls += [call for person in people for call in _calls(random, person, owner, language, now, age)]
+    for call in sorted(calls, key=lambda call: call.at):
+        with past(uow, call.at, actors[call.by.id]):
+            _record(uow, call)
+
+
+def load_duplicates(uow: UnitOfWork, random: Random, now: dt.datetime) -> None:
+    """Let colleagues enter a few people a second time, and look for duplicates as the worker does at night."""
+    phone = sa.and_(ContactPoint.customer_id == Customer.id, ContactPoint.channel == "phone")
+    known = sa.select(Customer, Person, ContactPoint.value).join(Person).join(ContactPoint, phone).order_by(Customer.id)
+    actors = {user.id: actor_for(uow, user) for user in uow.session.scalars(sa.select(AppUser))}
+    for place, (person, name, number) in enumerate(uow.session.execute(known).all()[: 5 * TWICE : 5]):
+        data: dict[str, Any] = {
+            "kind": "person",
+            "given_name": name.given_name,
+            "family_name": (name.family_name or "").upper(),
+            "language": person.language,
+            "owner_id": person.owner_id,
+            "team_id": person.team_id,
+            "contact_points": [{"channel": "phone", "value": number, "purpose": "work"}],
+        }
+        with past(uow, now - dt.timedelta(days=TWICE - place), actors.get(person.owner_id or 0, SYSTEM)):
+            create_customer(uow, data)
+    point: dict[str, Any] | None = {}  # an empty checkpoint begins a scan
+    while point is not None:
+        point = scan(uow, {"checkpoint": point})
 
 
 def _organization(uow: UnitOfWork, random: Random, language: str, number: int, owner: AppUser) -> Customer:
@@ -103,7 +148,7 @@ def _organization(uow: UnitOfWork, random: Random, language: str, number: int, o
         "addresses": [
             {
                 "purpose": "postal",
-                "street": f"{random.randint(1, 90)} {random.choice(words.STREETS[language])}",
+                "street": f"{2 * number + 1} {random.choice(words.STREETS[language])}",  # no two firms in one house
                 "postal_code": postal_code,
                 "city": city,
                 "country_code": words.COUNTRY[language],
@@ -143,15 +188,38 @@ def _relate(uow: UnitOfWork, random: Random, person: Customer, firm: Customer, l
     create_relationship(uow, {**tie, "role": random.choice(words.JOBS[language])})
 
 
-def _calls(uow: UnitOfWork, random: Random, person: Customer, language: str, now: dt.datetime) -> None:
-    for _ in range(random.randint(1, 4)):
-        record_interaction(
-            uow,
-            person,
-            kind="call",
-            channel="phone",
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A telephone call that was made or taken."""
+
+    at: dt.datetime
+    by: AppUser
+    person: Customer
+    direction: str
+    summary: str
+
+
+def _calls(random: Random, person: Customer, owner: AppUser, language: str, now: dt.datetime, age: int) -> list[Call]:
+    return [
+        Call(
+            at=now - dt.timedelta(days=random.randint(1, min(500, age - 1)), minutes=random.randint(0, 600)),
+            by=owner,
+            person=person,
             direction=random.choice(("in", "out")),
             summary=random.choice(words.CALLS[language]),
-            occurred_at=now - dt.timedelta(days=random.randint(1, 500), minutes=random.randint(0, 600)),
-            source_plugin="kernel",
         )
+        for _number in range(random.randint(1, 4))
+    ]
+
+
+def _record(uow: UnitOfWork, call: Call) -> None:
+    record_interaction(
+        uow,
+        call.person,
+        kind="call",
+        channel="phone",
+        direction=call.direction,
+        summary=call.summary,
+        occurred_at=call.at,
+        source_plugin="kernel",
+    )

@@ -26,12 +26,18 @@ class Event:
         @dataclass(frozen=True, slots=True, kw_only=True)
         class OpportunityWon(Event):
             name: ClassVar[str] = "sfa.opportunity_won"
+            event_label: ClassVar[Any] = _l("Opportunity won")
             opportunity_id: UUID
             customer_id: UUID | None
     """
 
     #: Wire name: ``<plugin>.<past tense>``.
     name: ClassVar[str]
+    #: What people call it, in their language: ``_l("Opportunity won")``. Without one, the name of the class in words.
+    #: Not ``label``: what a fact says may well be called so, and a field would take this for its default.
+    event_label: ClassVar[Any] = ""
+    #: What people call a field that neither names a record nor is a field of the record the event is about.
+    field_labels: ClassVar[Mapping[str, Any]] = types.MappingProxyType({})
     #: Raised when a field changes its meaning; adding an optional field does not.
     version: ClassVar[int] = 1
     #: The field with the customer's public id: deliveries about one customer keep their order.

@@ -37,7 +37,7 @@ def retry_dead(
         event(uow, event_uid)
     dead = dead_deliveries(uow, subscriber=subscriber, event_uid=event_uid, limit=limit)
     _note(uow, "retried", [(stored, job.name) for job, stored in dead])
-    return [retry_job(uow, job.id) for job, _stored in dead]
+    return [retry_job(uow, job.uid) for job, _stored in dead]
 
 
 def discard_dead(uow: UnitOfWork, event_uid: UUID, *, subscriber: str | None = None) -> list[JobRow]:
@@ -52,7 +52,7 @@ def discard_dead(uow: UnitOfWork, event_uid: UUID, *, subscriber: str | None = N
     if not dead:
         raise Conflict(f"{stored.name} {stored.uid} has no dead delivery" + (f" to {subscriber}" if subscriber else ""))
     _note(uow, "discarded", [(stored, job.name) for job, _stored in dead])
-    return [cancel_job(uow, job.id) for job, _stored in dead]
+    return [cancel_job(uow, job.uid) for job, _stored in dead]
 
 
 def listening_to(stored: StoredEvent) -> list[str]:
@@ -76,12 +76,13 @@ def replay_event(uow: UnitOfWork, event_uid: UUID, *, subscriber: str) -> dict[s
         known = ", ".join(listening) or "nobody"
         raise NotFound(f"{subscriber} does not listen to {stored.name}; listening: {known}")
     _refuse_pending(uow, stored, subscriber)
-    keep_order(uow, [stored.customer_uid])
+    connection = uow.session.connection()
+    keep_order(connection, [stored.customer_uid])
     values = delivery_row(
         uow, listening[subscriber], event_id=stored.id, customer=stored.customer_uid, depth=stored.causation_depth + 1
     )
     values["out_of_order"] = _overtaken(uow, stored, subscriber)
-    store_deliveries(uow, [values])
+    store_deliveries(uow, connection, [values])
     _note(uow, "replayed", [(stored, subscriber)])
     return values
 

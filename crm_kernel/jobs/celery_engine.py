@@ -39,10 +39,17 @@ TASK = "crm.jobs.run"
 #: Kept short: the table brings back what was not published.
 _RETRIES = {"max_retries": 1, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 
+#: How Redis is spoken to. It knows no unacknowledged messages of a dead client: what a killed worker had fetched comes
+#: back after this many seconds (an hour, unless one says so), and so does, a second time, what waits behind a job of that
+#: length. Both are harmless, for tickets end with their lease; but until then they fill the memory of Redis.
+_REDIS = {"visibility_timeout": 300, "socket_connect_timeout": 5, "socket_keepalive": True}
+
 
 def celery_application(broker_url: str, *, queue: str = "crm") -> Any:
     """Return a Celery application on a broker, with no task yet; connects to nothing."""
     application = Celery("crm", broker=broker_url, set_as_current=False)
+    if broker_url.startswith(("redis:", "rediss:")):
+        application.conf.broker_transport_options = dict(_REDIS)
     application.conf.update(
         task_default_queue=queue,
         task_ignore_result=True,

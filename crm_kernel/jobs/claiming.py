@@ -58,6 +58,8 @@ class Lease:
     until: dt.datetime
     event_id: int | None = None
     event: Fact | None = None
+    #: Key of the user who asked for it.
+    user_id: int | None = None
     queue: str = "default"
     #: Where it stands in the batch it was claimed with.
     place: int = 0
@@ -204,6 +206,7 @@ _RETURNED = (
     "causation_depth",
     "run_at",
     "event_id",
+    "user_id",
     "queue",
     "place",
 )
@@ -223,6 +226,7 @@ def _lease(row: Any, until: dt.datetime) -> Lease:
         run_at=row.run_at,
         until=until,
         event_id=row.event_id,
+        user_id=row.user_id,
         queue=row.queue,
         place=row.place or 0,
     )

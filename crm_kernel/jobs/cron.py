@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
 
-from crm_kernel.errors import CrmError
+from crm_kernel.errors import CrmError, InvalidInput
 
 _SECOND = dt.timedelta(seconds=1)
 _FIELDS = 5
@@ -20,6 +21,9 @@ _FIELDS = 5
 
 class InvalidSchedule(CrmError):
     """A cron expression or a time zone cannot be used; the text says what was found and what is expected."""
+
+    status: ClassVar[int] = InvalidInput.status
+    title: ClassVar[str] = InvalidInput.title
 
 
 def checked_cron(expression: str) -> str:

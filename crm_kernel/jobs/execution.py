@@ -21,10 +21,11 @@ from crm_kernel.database import utcnow
 from crm_kernel.errors import DatabaseUnavailable
 from crm_kernel.jobs import leases
 from crm_kernel.jobs.claiming import Lease, put_behind, release
-from crm_kernel.jobs.handlers import Task, Undeliverable, progress_in, task_of
+from crm_kernel.jobs.handlers import Later, Task, Undeliverable, progress_in, task_of
 from crm_kernel.jobs.heartbeat import heartbeat
 from crm_kernel.jobs.models import JobState
 from crm_kernel.jobs.outages import is_outage
+from crm_kernel.jobs.services import note_subjects
 from crm_kernel.unit_of_work import UnitOfWork, writing
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Executor:
                 return False
             payload = {**lease.payload, "checkpoint": checkpoint}
             leases.save_progress(uow.session, lease, payload, progress_in(checkpoint))
+            note_subjects(uow.session, lease.id, payload)
         # Only now is it committed: a chunk that failed to commit starts again from the old checkpoint.
         lease.payload, lease.failures = payload, 0
         return True
@@ -118,6 +120,9 @@ class Executor:
         with self.app.app_context(), heartbeat(lambda: self._extend(lease), self.lease_seconds / 3):
             result = task.handler(dict(task.argument))
         with self.unit(lease) as uow:
+            if isinstance(result, Later):
+                leases.postpone(uow.session, lease, result.until)
+                return result.note(uow)
             leases.finish(uow.session, lease, uow.now)
             if callable(result):
                 result(uow)
@@ -164,4 +169,5 @@ class Executor:
         opened = writing(actor, channel="job", request_id=request_id, causation_depth=depth)
         with self.app.app_context(), opened as uow:
             uow.now = self.clock()
+            uow.asked_by = lease.user_id if lease else None
             yield uow

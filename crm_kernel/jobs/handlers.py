@@ -6,6 +6,7 @@ letter and is delivered by ``crm jobs retry`` once the reason is gone.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,15 @@ MAX_CAUSATION_DEPTH = 8
 
 class Undeliverable(Exception):
     """This code cannot do this job now; trying again later would not help. The text is the dead letter's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What an outside job returns that could not begin yet: the same job is due again then, and no failure is counted."""
+
+    until: dt.datetime
+    #: ``note(uow)`` runs in the transaction that puts it off.
+    note: Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)

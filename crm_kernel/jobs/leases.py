@@ -55,6 +55,15 @@ def finish(session: Session, lease: Lease, now: dt.datetime) -> None:
     _check(lease, session.execute(_finish(), {"job": lease.id, "token": lease.token, "now": now}))
 
 
+def postpone(session: Session, lease: Lease, until: dt.datetime) -> None:
+    """Give a job back that could not begin yet: it is due again then, as it is.
+
+    Raises:
+        LeaseLost: it is not ours any more.
+    """
+    _fenced(session, lease, state=READY, run_at=until, leased_until=None, worker=None)
+
+
 def save_progress(session: Session, lease: Lease, payload: dict[str, Any], progress: dict[str, Any] | None) -> None:
     """Store a chunked job's next payload and how far it is; progress forgives earlier failures.
 

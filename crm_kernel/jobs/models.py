@@ -39,6 +39,10 @@ class JobRow(Model):
     __tablename__ = "job"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    #: How pages, commands and the API name it.
+    uid: Mapped[uuid.UUID] = mapped_column(unique=True, default=uuid7)
+    #: Who asked for it, or for the job that enqueued it; null for the system's own work and for deliveries of events.
+    user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"))
     #: The plugin whose handler does it; jobs of a disabled module wait, untouched.
     module: Mapped[str] = mapped_column(sa.String(40))
     #: Name of the subscriber or of the job.
@@ -106,8 +110,45 @@ class JobRow(Model):
             sqlite_where=sa.text("state = 1 AND partition IS NOT NULL"),
             postgresql_where=sa.text("state = 1 AND partition IS NOT NULL"),
         ),
+        # What is about a customer and no delivery of an event; the others cost this index nothing.
+        sa.Index(
+            "ix_job_about",
+            "partition",
+            sqlite_where=sa.text("event_id IS NULL AND partition IS NOT NULL"),
+            postgresql_where=sa.text("event_id IS NULL AND partition IS NOT NULL"),
+        ),
+        # Few jobs are somebody's: the others cost this index nothing.
+        sa.Index(
+            "ix_job_user_id",
+            "user_id",
+            "id",
+            sqlite_where=sa.text("user_id IS NOT NULL"),
+            postgresql_where=sa.text("user_id IS NOT NULL"),
+        ),
         sa.Index("ix_job_dead", "id", sqlite_where=sa.text("state = 3"), postgresql_where=sa.text("state = 3")),
     )
+
+
+class JobSubject(Model):
+    """A customer whose id stands in a job's payload: erasing one reads no other payloads.
+
+    Deliveries of events are not here, their event names the customer; nor are jobs that stand in the customer's partition.
+    """
+
+    __tablename__ = "job_subject"
+
+    customer_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("customer.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        # The payload goes on naming the one that it named.
+        info={"merge": "stay", "retention": "ids_only"},
+    )
+    job_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("job.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
+    )
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class JobQueue(Model):
@@ -145,6 +186,8 @@ class JobSchedule(Model):
     timezone: Mapped[str] = mapped_column(sa.String(64), default="site", server_default="site")
     #: The IANA name ``next_at`` was worked out in.
     zone: Mapped[str] = mapped_column(sa.String(64))
+    #: Whether an admin chose the time: what the module declares is then left aside until it is restored.
+    own_time: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     #: Whose schedule it is; null for the site's own.
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
     paused: Mapped[bool] = mapped_column(default=False, server_default=sa.false())

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -29,8 +30,12 @@ class JobFilter:
     module: str | None = None
     name: str | None = None
     queue: str | None = None
-    #: Only jobs with an id below this one: the last id of the page before.
-    before: int | None = None
+    #: Deliveries of events (True), or what was enqueued (False).
+    deliveries: bool | None = None
+    #: Only what this user asked for: his key.
+    user_id: int | None = None
+    #: Only jobs older than this one: the last of the page before.
+    before: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,24 +55,34 @@ def jobs(uow: UnitOfWork, wanted: JobFilter, *, limit: int = 50) -> Sequence[Job
 
 
 def dead_jobs(
-    uow: UnitOfWork, *, module: str | None = None, name: str | None = None, limit: int = 50
+    uow: UnitOfWork,
+    *,
+    module: str | None = None,
+    name: str | None = None,
+    queue: str | None = None,
+    limit: int = 50,
 ) -> Sequence[JobRow]:
     """Return the dead letters, newest first; one query along the partial index of dead jobs."""
-    query = _matching(sa.select(JobRow), JobFilter(module=module, name=name))
+    query = _matching(sa.select(JobRow), JobFilter(module=module, name=name, queue=queue))
     query = query.where(JobRow.state == sa.literal_column(str(int(JobState.DEAD))))
     return uow.session.scalars(query.order_by(JobRow.id.desc()).limit(limit)).all()
 
 
-def job(uow: UnitOfWork, job_id: int) -> JobRow:
+def job(uow: UnitOfWork, uid: UUID) -> JobRow:
     """Return one job.
 
     Raises:
         NotFound: no such job.
     """
-    found = uow.session.get(JobRow, job_id)
+    found = uow.session.scalars(sa.select(JobRow).where(JobRow.uid == uid)).one_or_none()
     if found is None:
-        raise NotFound(f"job {job_id}: no such job. List them with: crm jobs list")
+        raise NotFound(f"job {uid}: no such job. List them with: crm jobs list")
     return found
+
+
+def job_uid(uow: UnitOfWork, key: int) -> UUID:
+    """Return the public id of a job that ``enqueue`` stored; one query by the primary key."""
+    return uow.session.scalars(sa.select(JobRow.uid).where(JobRow.id == key)).one()
 
 
 def backlogs(uow: UnitOfWork) -> list[Backlog]:
@@ -107,6 +122,10 @@ def _matching(query: sa.Select[JobRow], wanted: JobFilter) -> sa.Select[JobRow]:
         query = query.where(JobRow.name == wanted.name)
     if wanted.queue is not None:
         query = query.where(JobRow.queue == wanted.queue)
+    if wanted.deliveries is not None:
+        query = query.where(JobRow.event_id.is_not(None) if wanted.deliveries else JobRow.event_id.is_(None))
+    if wanted.user_id is not None:
+        query = query.where(JobRow.user_id == wanted.user_id)
     if wanted.before is not None:
-        query = query.where(JobRow.id < wanted.before)
+        query = query.where(JobRow.id < sa.select(JobRow.id).where(JobRow.uid == wanted.before).scalar_subquery())
     return query

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.errors import CrmError
 from crm_kernel.jobs.lanes import LEASED, READY
 from crm_kernel.jobs.models import JobQueue, JobRow, JobState
@@ -75,6 +76,7 @@ def limit_queue(uow: UnitOfWork, name: str, *, per_minute: int | None, burst: in
     if burst < 1 or (per_minute is not None and per_minute < 1):
         raise InvalidRate(f"queue {name}: found {per_minute} a minute, {burst} at once, expected 1 or more of each")
     rule = _rule(uow, name)
+    _note(uow, rule, "limited", {"per_minute": per_minute, "burst": burst})
     rule.per_minute, rule.burst, rule.spent_until = per_minute, burst, None
     uow.after_commit(work_stored)
     return rule
@@ -87,6 +89,7 @@ def pause_queue(uow: UnitOfWork, name: str) -> JobQueue:
         UnknownJob: it is no name for a queue.
     """
     rule = _rule(uow, name)
+    _note(uow, rule, "paused", {"paused": True})
     rule.paused = True
     return rule
 
@@ -98,6 +101,7 @@ def resume_queue(uow: UnitOfWork, name: str) -> JobQueue:
         UnknownJob: it is no name for a queue.
     """
     rule = _rule(uow, name)
+    _note(uow, rule, "resumed", {"paused": False})
     rule.paused = False
     uow.after_commit(work_stored)
     return rule
@@ -109,6 +113,14 @@ def _rule(uow: UnitOfWork, name: str) -> JobQueue:
         found = JobQueue(name=name, burst=1, paused=False)
         uow.session.add(found)
     return found
+
+
+def _note(uow: UnitOfWork, rule: JobQueue, action: str, after: dict[str, Any]) -> None:
+    """Write into the audit log what an admin decides, unless it says already what the rule said."""
+    before = {name: getattr(rule, name) for name in after}
+    if before != after:
+        about = {"queue": rule.name}
+        record_audit_many(uow, "job_queue", action, [AuditRow(None, {**about, **before}, {**about, **after})])
 
 
 def _depth(name: str, counted: Any, rule: JobQueue | None) -> QueueDepth:

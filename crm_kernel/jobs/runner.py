@@ -20,8 +20,8 @@ from crm_kernel.errors import CrmError, DatabaseUnavailable
 from crm_kernel.jobs import leases
 from crm_kernel.jobs.claiming import Claim, Lease, claim, sweep
 from crm_kernel.jobs.execution import Executor
+from crm_kernel.jobs.firing import fire_due, follow_declarations
 from crm_kernel.jobs.handlers import parked_names
-from crm_kernel.jobs.schedules import fire_due, follow_declarations
 from crm_kernel.jobs.signals import waking
 from crm_kernel.unit_of_work import UnitOfWork
 

@@ -1,14 +1,12 @@
 """Keeps what is to be done again and again: declared by ``Job(schedule=…)`` or scheduled at run time, for a site or a user.
 
-A schedule's next time moves on in the transaction that enqueues its job, and the job's ``dedupe_key`` names schedule and
-time: whatever happens to workers, one time gives one job. Times missed while nobody worked give one job together, and a
-job that is still waiting or running is not joined by another.
+What the worker does with it when its time has come is in ``firing``.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -17,18 +15,20 @@ from flask import current_app
 from uuid_utils.compat import uuid7
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.models import AppUser
 from crm_kernel.contributions import Job
-from crm_kernel.errors import CrmError, NotFound
+from crm_kernel.errors import NotFound
 from crm_kernel.jobs.cron import InvalidSchedule, checked_cron, checked_zone, next_fire
-from crm_kernel.jobs.models import JobRow, JobSchedule, JobState
-from crm_kernel.jobs.services import dialect_insert, enqueue, json_payload, registered_job
+from crm_kernel.jobs.models import JobSchedule
+from crm_kernel.jobs.services import json_payload, registered_job
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
-#: Most schedules one call fires; the next call goes on.
-_MOST = 100
+
+class FollowsRecord(InvalidSchedule):
+    """A schedule that a record keeps in step with itself was to be changed by itself."""
 
 
 def schedule_job(
@@ -54,7 +54,7 @@ def schedule_job(
         InvalidSchedule: the expression never fires, the zone is unknown, or ``user`` was asked for without a user.
     """
     registered_job(job)
-    zone = _zone(uow, timezone, user_id)
+    zone = zone_of(uow, timezone, user_id)
     uid = uuid7()
     cleaned = checked_cron(cron)
     found = JobSchedule(
@@ -80,11 +80,17 @@ def unschedule(uow: UnitOfWork, uid: UUID) -> None:
     Raises:
         NotFound: no such schedule.
         InvalidSchedule: a module declares it; it can be paused.
+        FollowsRecord: it is a record's.
     """
-    found = schedule(uow, uid)
+    found = _own(uow, uid)
     if found.name == found.job:
         raise InvalidSchedule(f"schedule {found.name}: the module {found.module} declares it. Pause it instead")
     uow.session.delete(found)
+
+
+def drop_schedule(uow: UnitOfWork, uid: UUID) -> None:
+    """Remove the schedule of a record that no longer wants it; one that is gone already is none to remove."""
+    uow.session.execute(sa.delete(JobSchedule).where(JobSchedule.uid == uid))
 
 
 def pause_schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
@@ -92,8 +98,11 @@ def pause_schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
 
     Raises:
         NotFound: no such schedule.
+        FollowsRecord: it is a record's.
     """
-    found = schedule(uow, uid)
+    found = _own(uow, uid)
+    if not found.paused:
+        _note(uow, found, {"paused": False}, {"paused": True})
     found.paused = True
     return found
 
@@ -107,7 +116,65 @@ def resume_schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
     found = schedule(uow, uid)
     if found.paused:
         found.paused, found.next_at = False, next_fire(found.cron, found.zone, uow.now)
+        _note(uow, found, {"paused": True}, {"paused": False})
     return found
+
+
+def reschedule(uow: UnitOfWork, uid: UUID, cron: str, timezone: str) -> JobSchedule:
+    """Let a schedule fire at other times from now on, and return it; the module's declaration is left aside from then on.
+
+    Raises:
+        NotFound: no such schedule.
+        InvalidSchedule: the expression never fires, or the zone is unknown.
+        FollowsRecord: it is a record's.
+    """
+    found = _own(uow, uid)
+    _retime(uow, found, cron, timezone, found.name == found.job)
+    return found
+
+
+def restore_schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
+    """Let a declared schedule fire at the times its module declares again, and return it.
+
+    Raises:
+        NotFound: no such schedule.
+        InvalidSchedule: no loaded module declares its times.
+    """
+    found = schedule(uow, uid)
+    job = declared_of(found)
+    if job is None:
+        raise InvalidSchedule(
+            f"schedule {found.name}: no loaded module declares its times, so there are none to restore"
+        )
+    _retime(uow, found, job.schedule or "", job.timezone, False)
+    return found
+
+
+def declared_of(row: JobSchedule) -> Job | None:
+    """Return the ``Job`` whose declaration a schedule stands for; None if it was made at run time, or its module is off."""
+    jobs: list[Job] = runtime_of(current_app).registry.all("jobs")
+    wanted = (job for job in jobs if job.name == row.name and job.schedule is not None)
+    return next(wanted, None) if row.name == row.job else None
+
+
+def owner_of(row: JobSchedule) -> str | None:
+    """Return the record type whose records a schedule follows; None for one that is changed here."""
+    job: Job | None = runtime_of(current_app).registry.get("jobs", row.job)
+    return None if job is None else job.scheduled_by
+
+
+def preview(uow: UnitOfWork, uid: UUID, cron: str, timezone: str, *, number: int = 3) -> list[dt.datetime]:
+    """Return when a schedule would fire next with these times: so many moments in the zone they are reckoned in.
+
+    Raises:
+        NotFound: no such schedule.
+        InvalidSchedule: the expression never fires, or the zone is unknown.
+    """
+    cleaned, zone = checked_cron(cron), zone_of(uow, timezone, schedule(uow, uid).user_id)
+    moments: list[dt.datetime] = []
+    for _number in range(number):
+        moments.append(next_fire(cleaned, zone, moments[-1] if moments else uow.now))
+    return [moment.astimezone(checked_zone(zone)) for moment in moments]
 
 
 def schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
@@ -122,99 +189,46 @@ def schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
     return found
 
 
-def fire_due(uow: UnitOfWork) -> int:
-    """Enqueue the jobs whose time has come and move their schedules on; return how many were due.
+def _own(uow: UnitOfWork, uid: UUID) -> JobSchedule:
+    """Return a schedule that no record keeps in step with itself: changed here, the two would say different things."""
+    found = schedule(uow, uid)
+    owner = owner_of(found)
+    if owner is not None:
+        raise FollowsRecord(f"schedule {found.name}: it follows a record ({owner}). Change or disable that instead")
+    return found
 
-    Schedules of modules that are off and of deactivated users rest and keep their missed time. One query when nothing
-    is due; a schedule that another worker fires right now is left to it.
+
+def _retime(uow: UnitOfWork, row: JobSchedule, cron: str, timezone: str, own: bool) -> None:
+    before = {"cron": row.cron, "timezone": row.timezone}
+    change_times(uow, row, cron, timezone)
+    row.own_time = own
+    after = {"cron": row.cron, "timezone": row.timezone}
+    if after != before:
+        _note(uow, row, before, after)
+
+
+def change_times(uow: UnitOfWork, row: JobSchedule, cron: str, timezone: str) -> None:
+    """Give a schedule other times, without a word in the audit log.
+
+    Raises:
+        InvalidSchedule: what is given names no times, or no time zone.
     """
-    due = (
-        sa.select(JobSchedule)
-        .outerjoin(AppUser, AppUser.id == JobSchedule.user_id)
-        .where(~JobSchedule.paused, JobSchedule.next_at <= uow.now)
-        .where(JobSchedule.module.in_(sorted(runtime_of(current_app).manager.names)))
-        .where(sa.or_(JobSchedule.user_id.is_(None), AppUser.active))
-        .order_by(JobSchedule.next_at)
-        .limit(_MOST)
-        .with_for_update(skip_locked=True, of=JobSchedule)
-    )
-    found = uow.session.scalars(due).all()
-    for row in found:
-        _fire(uow, row)
-    return len(found)
-
-
-def follow_declarations(uow: UnitOfWork) -> None:
-    """Bring the table to what the loaded modules declare and the users' time zones are; two or three queries."""
-    runtime = runtime_of(current_app)
-    declared: dict[str, Job] = {job.name: job for job in runtime.registry.all("jobs") if job.schedule is not None}
-    rows = uow.session.scalars(sa.select(JobSchedule).where(JobSchedule.name == JobSchedule.job)).all()
-    for row in rows:
-        job = declared.pop(row.name, None)
-        if job is not None and (row.cron, row.timezone) != (" ".join((job.schedule or "").split()), job.timezone):
-            _change(uow, row, job)
-        elif job is None and row.module in runtime.manager.names:
-            uow.session.delete(row)
-    _insert(uow, list(declared.values()))
-    _follow_users(uow)
-
-
-def _fire(uow: UnitOfWork, row: JobSchedule) -> None:
-    fires = row.next_at
-    if not _is_under_way(uow, row):
-        key = f"{row.uid}@{fires.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-        try:
-            row.last_job_id = enqueue(uow, row.job, row.payload, dedupe_key=key)
-        except CrmError:  # its job is gone from the loaded code: it rests until somebody looks
-            row.paused = True
-    row.last_at, row.next_at = fires, next_fire(row.cron, row.zone, max(fires, uow.now))
-
-
-def _is_under_way(uow: UnitOfWork, row: JobSchedule) -> bool:
-    if row.last_job_id is None:
-        return False
-    state = uow.session.scalar(sa.select(JobRow.state).where(JobRow.id == row.last_job_id))
-    return state in (JobState.READY, JobState.LEASED)
-
-
-def _change(uow: UnitOfWork, row: JobSchedule, job: Job) -> None:
-    row.cron, row.timezone = checked_cron(job.schedule or ""), job.timezone
-    row.zone = _zone(uow, job.timezone, None)
+    row.zone = zone_of(uow, timezone, row.user_id)
+    row.cron, row.timezone = checked_cron(cron), timezone
     row.next_at = next_fire(row.cron, row.zone, uow.now)
 
 
-def _insert(uow: UnitOfWork, jobs: Sequence[Job]) -> None:
-    owners = runtime_of(current_app).registry
-    for job in jobs:
-        cron, zone = checked_cron(job.schedule or ""), _zone(uow, job.timezone, None)
-        values = {
-            "uid": uuid7(),
-            "name": job.name,
-            "module": owners.owner("jobs", job.name),
-            "job": job.name,
-            "payload": {},
-            "cron": cron,
-            "timezone": job.timezone,
-            "zone": zone,
-            "next_at": next_fire(cron, zone, uow.now),
-            "created_at": uow.now,
-        }
-        # Another worker may do the same at this moment.
-        insert = dialect_insert(uow)(JobSchedule).values(values)
-        uow.session.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
+def _note(uow: UnitOfWork, row: JobSchedule, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    change = AuditRow(row.uid, {"job": row.job, **before}, {"job": row.job, **after})
+    record_audit_many(uow, "job_schedule", "updated", [change])
 
 
-def _follow_users(uow: UnitOfWork) -> None:
-    moved = (
-        sa.select(JobSchedule, AppUser.timezone)
-        .join(AppUser, AppUser.id == JobSchedule.user_id)
-        .where(JobSchedule.timezone == "user", AppUser.timezone != JobSchedule.zone)
-    )
-    for row, zone in uow.session.execute(moved).all():
-        row.zone, row.next_at = zone, next_fire(row.cron, zone, uow.now)
+def zone_of(uow: UnitOfWork, timezone: str, user_id: int | None) -> str:
+    """Return the IANA name that ``site``, ``user`` or a name stands for now.
 
-
-def _zone(uow: UnitOfWork, timezone: str, user_id: int | None) -> str:
+    Raises:
+        InvalidSchedule: there is no such zone, or nobody whose it is.
+    """
     if timezone == "site":
         return runtime_of(current_app).config.timezone
     if timezone != "user":

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app
@@ -17,12 +18,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.contributions import Job
+from crm_kernel.data_map.mentioned import note_mentioned
 from crm_kernel.errors import Conflict, CrmError, NotFound
 from crm_kernel.events.models import StoredEvent
-from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.jobs.models import JobRow, JobState, JobSubject
 from crm_kernel.jobs.signals import work_stored
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from crm_kernel.unit_of_work import UnitOfWork
 
 
@@ -44,13 +48,16 @@ def enqueue(
     queue: str | None = None,
     priority: int | None = None,
 ) -> int:
-    """Store a job with this unit's commit and return its id; it runs after the commit, never before.
+    """Store a job with this unit's commit and return its key; it runs after the commit, never before.
+
+    It is the actor's: he sees it among his jobs, follows it and may cancel it. What a job enqueues is whose the job is.
 
     Args:
         name: a ``Job`` that a loaded module registers.
         payload: JSON-ready values: ids and plain facts, no personal values.
         run_at: aware time before which it does not run; at once if not given. Months ahead cost nothing.
-        dedupe_key: two jobs of one name with the same key are one, the first, also when that is done long since.
+        dedupe_key: two jobs of one name with the same key are one, the first, also when that is done, as long as it is
+            kept (``job_days``).
         partition: jobs of one name and partition run one after the other, the earlier enqueued first.
         queue: instead of the job's own: letters, digits, ``_`` and ``-``, at most 40.
         priority: instead of the job's own; lower numbers run first.
@@ -58,13 +65,14 @@ def enqueue(
     Raises:
         UnknownJob: nobody registers the name, or the payload is not JSON; the text says what is known or wrong.
     """
-    job = registered_job(name)
+    job, given = registered_job(name), json_payload(name, payload)
     values = {
         "module": runtime_of(current_app).registry.owner("jobs", name),
         "name": name,
+        "user_id": uow.asked_by if uow.actor.user_id is None else uow.actor.user_id,
         "queue": job.queue if queue is None else checked_queue(queue),
         "priority": job.priority if priority is None else priority,
-        "payload": json_payload(name, payload),
+        "payload": given,
         "partition": partition,
         "run_at": run_at or uow.now,
         "max_attempts": job.max_attempts,
@@ -77,8 +85,14 @@ def enqueue(
     stored: int | None = uow.session.scalar(insert.returning(JobRow.id))
     if stored is None:
         same = sa.select(JobRow.id).where(JobRow.name == name, JobRow.dedupe_key == dedupe_key)
-        stored = uow.session.scalars(same).one()
+        return uow.session.scalars(same).one()
+    note_subjects(uow.session, stored, given)
     return stored
+
+
+def note_subjects(session: Session, job: int, payload: Mapping[str, Any]) -> None:
+    """Write down the customers whose ids stand in a job's payload; one statement, and none for a payload without ids."""
+    note_mentioned(session, JobSubject.__table__, job, json.dumps(payload))
 
 
 def checked_queue(name: str) -> str:
@@ -92,7 +106,7 @@ def checked_queue(name: str) -> str:
     return name
 
 
-def retry_job(uow: UnitOfWork, job_id: int) -> JobRow:
+def retry_job(uow: UnitOfWork, uid: UUID) -> JobRow:
     """Make a dead, cancelled or waiting job due now, with all its attempts before it, and return it.
 
     A dead delivery that comes after later ones about the same customer is marked ``out_of_order``.
@@ -101,11 +115,9 @@ def retry_job(uow: UnitOfWork, job_id: int) -> JobRow:
         NotFound: no such job.
         Conflict: it is done, or being done right now.
     """
-    job = _locked(uow, job_id)
+    job = _locked(uow, uid)
     if job.state in (JobState.DONE, JobState.LEASED):
-        raise Conflict(
-            f"job {job_id} ({job.name}) is {state_name(job.state)}: only a dead or waiting one can be retried."
-        )
+        raise Conflict(f"job {uid} ({job.name}) is {state_name(job.state)}: only a dead or waiting one can be retried.")
     if job.state != JobState.READY and _overtaken(uow, job):
         job.out_of_order = True
     job.state, job.failures, job.run_at, job.finished_at = JobState.READY, 0, uow.now, None
@@ -114,7 +126,7 @@ def retry_job(uow: UnitOfWork, job_id: int) -> JobRow:
     return job
 
 
-def cancel_job(uow: UnitOfWork, job_id: int) -> JobRow:
+def cancel_job(uow: UnitOfWork, uid: UUID) -> JobRow:
     """Decide that a job is not to be done, and return it; later ones of its partition go on.
 
     One that runs right now loses its lease: a chunked job stops at its next chunk, what it did so far stays; an outside
@@ -124,9 +136,9 @@ def cancel_job(uow: UnitOfWork, job_id: int) -> JobRow:
         NotFound: no such job.
         Conflict: it is done or cancelled already.
     """
-    job = _locked(uow, job_id)
+    job = _locked(uow, uid)
     if job.state in (JobState.DONE, JobState.CANCELLED):
-        raise Conflict(f"job {job_id} ({job.name}) is {state_name(job.state)} already.")
+        raise Conflict(f"job {uid} ({job.name}) is {state_name(job.state)} already.")
     job.state, job.finished_at, job.leased_until = JobState.CANCELLED, uow.now, None
     job.error = f"cancelled by {uow.actor.name}" + (f"; before that: {job.error}" if job.error else "")
     _release_later(uow, job)
@@ -174,11 +186,11 @@ def dialect_insert(uow: UnitOfWork) -> Callable[..., Any]:
     return postgresql.insert if uow.session.get_bind().dialect.name == "postgresql" else sqlite.insert
 
 
-def _locked(uow: UnitOfWork, job_id: int) -> JobRow:
+def _locked(uow: UnitOfWork, uid: UUID) -> JobRow:
     """Load a job so that no runner changes it before this unit commits; waits for the transaction of one that runs."""
-    found = uow.session.scalars(sa.select(JobRow).where(JobRow.id == job_id).with_for_update()).one_or_none()
+    found = uow.session.scalars(sa.select(JobRow).where(JobRow.uid == uid).with_for_update()).one_or_none()
     if found is None:
-        raise NotFound(f"job {job_id}: no such job. List them with: crm jobs list")
+        raise NotFound(f"job {uid}: no such job. List them with: crm jobs list")
     return found
 
 

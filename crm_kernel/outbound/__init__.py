@@ -5,7 +5,24 @@ address it has checked, follows no redirect, asks no proxy of the environment, a
 decides where a request may go, ``sending`` goes there.
 """
 
-from crm_kernel.outbound.addresses import AddressRefused, OutboundPolicy, Target, checked_url, policy_of
+from crm_kernel.outbound.addresses import (
+    AddressRefused,
+    OutboundPolicy,
+    Target,
+    checked_url,
+    policy_of,
+    refuse_unreachable,
+)
 from crm_kernel.outbound.sending import Answer, Unreachable, send
 
-__all__ = ["AddressRefused", "Answer", "OutboundPolicy", "Target", "Unreachable", "checked_url", "policy_of", "send"]
+__all__ = [
+    "AddressRefused",
+    "Answer",
+    "OutboundPolicy",
+    "Target",
+    "Unreachable",
+    "checked_url",
+    "policy_of",
+    "refuse_unreachable",
+    "send",
+]

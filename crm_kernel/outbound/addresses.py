@@ -126,6 +126,27 @@ def checked_url(url: str) -> SplitResult:
     return parts
 
 
+def refuse_unreachable(url: str, policy: OutboundPolicy) -> None:
+    """Refuse a URL of which it is known, without asking a name server, that no request may ever go there.
+
+    Raises:
+        AddressRefused: it is no web address, it holds a private address in any spelling, or another port or scheme than
+            the settings allow.
+    """
+    parts = checked_url(url)
+    host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
+    try:
+        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except UnicodeError as error:  # a label that is empty, or longer than names can be
+        raise AddressRefused(_("Not a web address: expected for example https://example.com/hook.")) from error
+    except OSError:  # a name: what it stands for is checked whenever it is dialled
+        if not policy.trusted_networks:
+            _check_door(parts.scheme, host, port, policy)
+        return
+    for row in rows:
+        _check(parts.scheme, host, port, _address(row[4]), policy)
+
+
 def target_of(url: str, policy: OutboundPolicy) -> Target:
     """Return where a URL leads, resolved once and checked.
 
@@ -162,6 +183,10 @@ def _check(scheme: str, host: str, port: int, address: Address, policy: Outbound
     if not is_public(address):
         # The address stays unsaid: who may not reach a network is not told what its names stand for.
         raise AddressRefused(_("%(host)s is not a public address (outbound_trusted_networks).", host=host))
+    _check_door(scheme, host, port, policy)
+
+
+def _check_door(scheme: str, host: str, port: int, policy: OutboundPolicy) -> None:
     if scheme != "https":
         raise AddressRefused(_("%(host)s: only https leaves this system.", host=host))
     if port not in policy.ports:

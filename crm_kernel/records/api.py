@@ -15,7 +15,6 @@ from flask import Response, request, url_for
 from flask.views import MethodView
 from flask_babel import gettext as _
 from flask_smorest import Api, Blueprint
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records import openapi
@@ -28,9 +27,7 @@ from crm_kernel.records.record_type import Action, RecordType
 from crm_kernel.records.saved_views.opening import expanded
 from crm_kernel.records.services import create_record, delete_record, run_action, update_record
 from crm_kernel.unit_of_work import current_uow
-
-#: The largest JSON body of one request, in bytes.
-MAX_BODY = 1_000_000
+from crm_kernel.web.bodies import receive_body
 
 
 def register_api(api: Api, record_type: RecordType) -> None:
@@ -82,10 +79,10 @@ def body_of_request() -> dict[str, Any]:
 
     Raises:
         InvalidInput: the body is no JSON object.
+        RequestEntityTooLarge: it has more than ``MAX_BODY`` bytes.
     """
-    if (request.content_length or 0) > MAX_BODY:
-        raise RequestEntityTooLarge(_("At most %(most)s bytes are taken in one request.", most=MAX_BODY))
-    raw = request.get_data(cache=False)
+    receive_body()  # of a view with units of its own; of others it is there already
+    raw = request.get_data()
     try:
         found = orjson.loads(raw or b"{}")
     except orjson.JSONDecodeError as error:

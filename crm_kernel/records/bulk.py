@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from flask import current_app
 from flask_babel import gettext as _
 
-from crm_kernel._internal.rows import insert_rows
+from crm_kernel._internal.rows import among, insert_rows
 from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.models import AuditLog
 from crm_kernel.access.policy import authorize, visible
@@ -66,7 +66,7 @@ def create_many(
         InvalidInput: rules refuse rows; paths start with the row's number.
         Conflict: a unique value is taken.
     """
-    authorize(uow.actor, record_type.permission("create"))
+    authorize(uow.actor, record_type.permission(record_type.importing or "create"))
     if not rows:
         return []
     plan = plan_of(record_type)
@@ -152,9 +152,8 @@ def uids_of(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> di
     """Return key → public id; one query per 5,000."""
     model, found = record_type.model, dict[int, UUID]()
     for part in bulk_rows.slices(keys):
-        found |= {
-            row[0]: row[1] for row in uow.session.execute(sa.select(model.id, model.uid).where(model.id.in_(part)))
-        }
+        query = sa.select(model.id, model.uid).where(among(uow.session, model.id, part))
+        found |= {row[0]: row[1] for row in uow.session.execute(query)}
     return found
 
 
@@ -176,7 +175,7 @@ def _lock(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> dict
     wanted = model if _others_ask("crm_authorize") or _others_ask("crm_validate") else model.id
     found: dict[int, Any] = {}
     for part in bulk_rows.slices(keys):
-        statement = sa.select(wanted).where(model.id.in_(part), seen).with_for_update(of=model)
+        statement = sa.select(wanted).where(among(uow.session, model.id, part), seen).with_for_update(of=model)
         for value in uow.session.execute(statement).scalars():
             found[value if wanted is model.id else value.id] = value
     if len(found) < len(set(keys)):

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from uuid_utils.compat import uuid7
 
-from crm_kernel._internal.rows import insert_rows, reserve_keys
+from crm_kernel._internal.rows import among, insert_rows, reserve_keys
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, side_key
 from crm_kernel.records.projection import load_collection, table_of
 from crm_kernel.records.storing import set_changed
@@ -96,7 +96,7 @@ def insert_sides(uow: UnitOfWork, plan: TypePlan, sides: Mapping[int, Mapping[st
 
 
 def upsert_sides(uow: UnitOfWork, plan: TypePlan, sides: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
-    """Insert or change the extensions' rows of stored records."""
+    """Insert or change the extensions' rows of stored records; a query per extension, a statement per set of columns."""
     for extension in plan.extensions:
         given = {key: values[extension.name] for key, values in sides.items() if values.get(extension.name)}
         if not given:
@@ -104,13 +104,22 @@ def upsert_sides(uow: UnitOfWork, plan: TypePlan, sides: Mapping[int, Mapping[st
         key_column: Any = side_key(extension.model)
         known = set(uow.session.execute(sa.select(key_column).where(key_column.in_(list(given)))).scalars())
         insert_sides(uow, plan, {key: {extension.name: row} for key, row in given.items() if key not in known})
-        table: Any = sa.inspect(extension.model).local_table
-        columns = {a.key: a.columns[0].name for a in sa.inspect(extension.model).column_attrs}
-        for key in known:
-            values = {columns[name]: value for name, value in given[key].items()}
-            uow.session.connection().execute(
-                sa.update(table).where(table.c[columns[key_column.key]] == key).values(**values)
-            )
+        _update_sides(uow, extension.model, {key: row for key, row in given.items() if key in known})
+
+
+def _update_sides(uow: UnitOfWork, model: Any, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Change stored rows of an extension: key → attribute → value; one statement per set of changed columns."""
+    table: Any = sa.inspect(model).local_table
+    columns = {a.key: a.columns[0].name for a in sa.inspect(model).column_attrs}
+    own = table.c[columns[side_key(model).key]]
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for key, row in sorted(changes.items()):
+        names = tuple(sorted(row))
+        groups.setdefault(names, []).append({"the_key": key, **{f"v_{columns[name]}": row[name] for name in names}})
+    for names, rows in groups.items():
+        values: dict[str, Any] = {columns[name]: sa.bindparam(f"v_{columns[name]}") for name in names}
+        statement = sa.update(table).where(own == sa.bindparam("the_key")).values(**values)
+        uow.session.connection().execute(statement, rows)
 
 
 def write_sides(uow: UnitOfWork, plan: TypePlan, sides: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
@@ -125,6 +134,15 @@ def write_sides(uow: UnitOfWork, plan: TypePlan, sides: Mapping[int, Mapping[str
                     uow.session.add(row)
                 set_changed(row, given)
     uow.session.flush()
+
+
+def lock_rows(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> list[int]:
+    """Lock records until the transaction ends and return the keys of those that are there; one query per 5,000."""
+    model, found = record_type.model, list[int]()
+    for part in slices(sorted(keys)):
+        statement = sa.select(model.id).where(among(uow.session, model.id, part)).order_by(model.id)
+        found += uow.session.execute(statement.with_for_update()).scalars()
+    return found
 
 
 def current_values(
@@ -169,7 +187,8 @@ def searched_values(uow: UnitOfWork, plan: TypePlan, keys: Sequence[int]) -> dic
             if field.kind is Kind.COLLECTION:
                 parts: Any = field.field
                 table = table_of(parts.model)
-                statement = sa.select(table.c[parts.key], table.c.value).where(table.c[parts.key].in_(part))
+                host = table.c[parts.key]
+                statement = sa.select(host, table.c.value).where(among(uow.session, host, part))
                 for key, value in uow.session.connection().execute(statement.order_by(table.c.id)):
                     found[key].setdefault(field.name, []).append(value)
     return found
@@ -202,7 +221,7 @@ def _plain_values(
             columns[name] = column
         if field is not None and field.side is not None:
             sides.add(field.side)
-    statement = sa.select(model.id, *columns.values()).where(model.id.in_(keys))
+    statement = sa.select(model.id, *columns.values()).where(among(uow.session, model.id, keys))
     for side in sides:
         statement = statement.outerjoin(side, side_key(side) == model.id)
     return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in uow.session.execute(statement)}
@@ -217,9 +236,8 @@ def _add_side_values(
     found: dict[int, dict[str, Any]],
 ) -> None:
     model = next(e.model for e in plan.extensions if e.name == extension)
-    statement = sa.select(side_key(model), *(getattr(model, name) for name in attributes)).where(
-        side_key(model).in_(keys)
-    )
+    own = side_key(model)
+    statement = sa.select(own, *(getattr(model, name) for name in attributes)).where(among(uow.session, own, keys))
     paths = [f"extensions.{extension}.{name}" for name in attributes]
     for key in keys:
         found[key] |= dict.fromkeys(paths)

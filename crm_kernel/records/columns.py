@@ -70,7 +70,15 @@ def fields_for(plan: TypePlan, names: Sequence[str]) -> tuple[str, ...]:
     own = [name for name in names if "." not in name]
     currencies = [cast(fields.Money, plan.fields[n].field).currency for n in own if plan.fields[n].kind is Kind.MONEY]
     extra = ("extensions",) if len(own) < len(names) else ()
-    return tuple(dict.fromkeys((*own, plan.record_type.title, *(c for c in currencies if c), *extra)))
+    title = (plan.record_type.title, *said_with(plan))
+    return tuple(dict.fromkeys((*own, *title, *(c for c in currencies if c), *extra)))
+
+
+def said_with(plan: TypePlan) -> tuple[str, ...]:
+    """Return the fields that the title is said with: those that tell where a person's family name begins."""
+    field = plan.fields.get(plan.record_type.title)
+    named = field is not None and field.field.metadata.get("show_as") == "person_name"
+    return ("kind", "language", "sort_name") if named else ()
 
 
 def chooser(plan: TypePlan, actor: Actor, shown: Sequence[str]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.actor import widest
 from crm_kernel.access.field_access import hidden_fields
-from crm_kernel.errors import Forbidden
+from crm_kernel.errors import Forbidden, InvalidInput
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
@@ -42,12 +42,13 @@ def refuse_hidden(actor: Actor, plan: TypePlan, query: ListQuery) -> None:
     """Refuse a list that filters or sorts by what the actor may not see: its order or its rows would tell.
 
     Raises:
-        Forbidden: naming the field and the permission.
+        InvalidInput: a role hides the field: said as of one that does not exist.
+        Forbidden: naming the field and the permission that shows it.
     """
-    used = {query.order.field.name, *(condition.field for condition in query.conditions)}
+    used = {*query.order.names, *(condition.field for condition in query.conditions)}
     for name in sorted(used & hidden_from(actor, plan)):
         if name in hidden_fields(actor, plan.record_type.name):
-            raise Forbidden(_("Filtering or sorting by %(field)s: your roles do not show it.", field=name))
+            raise InvalidInput({name: [_("Unknown field %(found)s.", found=name)]})
         needed = plan.record_type.permission(plan.fields[name].field.metadata["needs"])
         raise Forbidden(
             _("Filtering or sorting by %(field)s needs the permission %(permission)s.", field=name, permission=needed)

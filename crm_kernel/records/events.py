@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from flask_babel import lazy_gettext as _l
 
 from crm_kernel.events import Event
 
@@ -17,6 +20,14 @@ class RecordsBulkChanged(Event):
     """
 
     name: ClassVar[str] = "kernel.records_bulk_changed"
+    event_label: ClassVar[Any] = _l("Many records changed")
+    field_labels: ClassVar[Mapping[str, Any]] = {
+        "run_id": _l("Run"),
+        "record_type": _l("Records"),
+        "changed_at": _l("When"),
+        "created": _l("Created"),
+        "updated": _l("Updated"),
+    }
 
     #: The run: the request id of all its transactions.
     run_id: str

@@ -2,7 +2,8 @@
 
 Rows are read in batches by keyset, each in a reading unit of work of its own, so that a slow reader of the stream holds
 no transaction open. A CSV file written here can be imported again and gives the same data: references come as title and
-id, extensions as ``bank.iban``, collections by their primary part (``contact_points.email``); JSON lines hold all parts.
+id, extensions as ``bank.iban``, collections by their primary part (``contact_points.email``); JSON lines hold all parts. A
+sale has a row for each of its lines.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import authorize
 from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.custom_fields.current import learn_fields
+from crm_kernel.records.importing.grouping import has_a_row_each
 from crm_kernel.records.importing.sheets import write_workbook
 from crm_kernel.records.importing.spreadsheets import neutralised
-from crm_kernel.records.importing.targets import discriminator, part_fields
-from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of
+from crm_kernel.records.importing.targets import discriminator, part_fields, references_of
+from crm_kernel.records.names import GIVEN_FIRST
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
 from crm_kernel.records.projection import json_ready
 from crm_kernel.records.reading import ListQuery, page_of, parse_query
 from crm_kernel.records.record_type import RecordType
@@ -62,7 +65,7 @@ class Export:
         writer = csv.writer(buffer)
         writer.writerow([name for name, _cell in columns])
         for items in self._batches():
-            writer.writerows([[csv_text(cell(item)) for _name, cell in columns] for item in items])
+            writer.writerows([[csv_text(cell(item)) for _name, cell in columns] for item in self._spread(items)])
             yield buffer.getvalue()
             buffer.seek(0)
             buffer.truncate()
@@ -76,12 +79,28 @@ class Export:
             InvalidInput: there are more records than a sheet holds.
         """
         columns = self._columns()
-        batches = ([[csv_text(cell(item)) for _name, cell in columns] for item in items] for items in self._batches())
+        batches = (
+            [[csv_text(cell(item)) for _name, cell in columns] for item in self._spread(items)]
+            for items in self._batches()
+        )
         write_workbook(file, [name for name, _cell in columns], batches)
 
-    def _columns(self) -> list[tuple[str, Cell]]:
+    def _spread(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield a record once for each of the parts that have a row each (the lines of a sale), else as it is."""
+        names = [field.name for field in self._whole_plan.collections() if has_a_row_each(field.field)]
+        for item in items:
+            parts = {name: item[name] for name in names if item.get(name)}
+            for place in range(max(map(len, parts.values()), default=1)):
+                yield {**item, **{name: found[place : place + 1] for name, found in parts.items()}}
+
+    @property
+    def _whole_plan(self) -> TypePlan:
         with self.app.app_context():
-            plan = plan_of(self.record_type)
+            return plan_of(self.record_type)
+
+    def _columns(self) -> list[tuple[str, Cell]]:
+        plan = self._whole_plan
+        with self.app.app_context():
             hidden = hidden_fields(self.actor, self.record_type.name)
             return [column for column in csv_columns(plan, self.query.fields) if column[0] not in hidden]
 
@@ -116,8 +135,8 @@ def begin_export(
             ``fields`` everything readable is exported.
 
     Raises:
-        Forbidden: the actor may not export records of this type, or not see a field it filters or sorts by.
-        InvalidInput: an argument is unknown or does not fit.
+        Forbidden: the actor may not export records of this type, or not read a field it filters or sorts by.
+        InvalidInput: an argument is unknown, names what he may not read, or does not fit.
     """
     authorize(actor, record_type.permission("export"))
     learn_fields(actor)
@@ -125,6 +144,8 @@ def begin_export(
         wanted = expanded(uow, record_type, arguments)
     given = [(name, value) for name, value in wanted if name not in ("cursor", "limit", "count")]
     plan = plan_of(record_type)
+    if _is_recursive(plan) and not any(name == "sort" for name, _value in given):
+        given.append(("sort", "created_at"))  # a sale before what gives it back, as an import needs them
     query = parse_query(record_type, given, default_fields=exported_fields(plan), actor=actor)
     refuse_hidden(actor, plan, query)
     details = {name: value for name, value in given if value}
@@ -138,7 +159,9 @@ def begin_export(
     )
     app = cast(Any, current_app)._get_current_object()
     query = replace(query, verb="export", fields=shown_to(actor, plan, query.fields))
-    return Export(record_type, query, actor, channel, app)
+    # Names as they are stored, whatever order pages show the reader: an import finds the records by them.
+    plain = replace(actor, name_order=GIVEN_FIRST)
+    return Export(record_type, query, plain, channel, app)
 
 
 def csv_response(record_type: RecordType, arguments: Iterable[tuple[str, str]]) -> Response:
@@ -152,6 +175,12 @@ def csv_response(record_type: RecordType, arguments: Iterable[tuple[str, str]]) 
     # The mark makes spreadsheets read the file as UTF-8; the importer knows it.
     lines = (text.encode() for text in export.csv())
     return Response(_with_mark(lines), mimetype="text/csv", headers=headers)
+
+
+def _is_recursive(plan: TypePlan) -> bool:
+    """Say whether records of a type point at others of it, and can be listed oldest first."""
+    pointing = any(target_of(field).name == plan.record_type.name for _side, field in references_of(plan))
+    return pointing and "created_at" in plan.record_type.sorts
 
 
 def exported_fields(plan: TypePlan) -> tuple[str, ...]:
@@ -238,7 +267,11 @@ def _part_columns(field: FieldPlan) -> list[tuple[str, Cell]]:
         choices: Mapping[str, Any] = told.field.choices  # type: ignore[attr-defined]
         return [(f"{field.name}.{kind}", _of_part(field.name, "value", told.name, kind)) for kind in choices]
     names = [name for name, part in parts.items() if part.readable and part.writable and part.column is not None]
-    return [(f"{field.name}.{name}", _of_part(field.name, name)) for name in names]
+    return [(f"{field.name}.{_header(parts[name])}", _of_part(field.name, name)) for name in names]
+
+
+def _header(part: FieldPlan) -> str:
+    return f"{part.name}.id" if part.kind is Kind.REFERENCE else part.name
 
 
 def _of_part(collection: str, name: str, told: str = "", kind: str = "") -> Cell:

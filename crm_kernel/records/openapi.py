@@ -23,8 +23,8 @@ from crm_kernel.records.openapi_schemas import (
     read_schema,
     write_schema,
 )
-from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, sortable
-from crm_kernel.records.plan import plan_of
+from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, MOST_SORTS, sortable
+from crm_kernel.records.plan import TypePlan, plan_of
 from crm_kernel.records.record_type import Action, RecordType
 
 #: Good answers without a body, beside the record itself.
@@ -120,11 +120,7 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
     plan = plan_of(record_type)
     parameters = [
         query_parameter("q", "Words that must all start a word of the record."),
-        query_parameter(
-            "sort",
-            "Field to sort by; - before it for descending.",
-            enum=[s for n in sortable(plan) for s in (n, f"-{n}")],
-        ),
+        _sort_parameter(plan),
         query_parameter(
             "limit", f"Rows per page, {DEFAULT_LIMIT} if not given.", type="integer", minimum=1, maximum=MAX_LIMIT
         ),
@@ -149,6 +145,13 @@ def list_operation(record_type: RecordType) -> dict[str, Any]:
         name=f"{component_name(record_type)}Page",
     )
     return {"summary": f"List {record_type.slug}", "parameters": parameters, "responses": reading_answers(page, 422)}
+
+
+def _sort_parameter(plan: TypePlan) -> dict[str, Any]:
+    described = query_parameter("sort", "Fields to sort by, the first one first; - before one for descending.")
+    fields = {"type": "string", "enum": [s for n in sortable(plan) for s in (n, f"-{n}")]}
+    schema = {"type": "array", "items": fields, "minItems": 1, "maxItems": MOST_SORTS}
+    return described | {"schema": schema, "style": "form", "explode": False}
 
 
 def catalogue_operation(record_type: RecordType) -> dict[str, Any]:

@@ -73,4 +73,5 @@ def _add_parameters(document: dict[str, Any], plan: TypePlan, shown: Mapping[str
     known = {parameter["name"]: parameter for parameter in listing["parameters"]}
     listing["parameters"] = [*listing["parameters"], *filter_parameters(shown)]
     orders = [order for name in sortable(plan) if name in shown for order in (name, f"-{name}")]
-    known["sort"]["schema"]["enum"] = [*known["sort"]["schema"]["enum"], *orders]
+    fields = known["sort"]["schema"]["items"]
+    fields["enum"] = [*fields["enum"], *orders]

@@ -5,7 +5,7 @@ Writes nothing. All errors of all parts are collected and named by their path be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,7 +15,8 @@ from marshmallow import Schema, ValidationError
 
 from crm_kernel.access.policy import visible
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records.messages import flatten
+from crm_kernel.records.messages import flatten, with_found
+from crm_kernel.records.numbers import Misread
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of
 from crm_kernel.records.replacements import named
 
@@ -120,11 +121,37 @@ def _loaded(
     prefix: str,
     errors: dict[str, list[str]],
 ) -> dict[str, Any]:
+    misread = dict(_misread(payload, prefix))
     try:
         return dict(schema().load(payload, partial=partial))
     except ValidationError as error:
-        errors |= flatten(error.messages, prefix)
+        described = _described(schema, payload, error)
+        errors |= {f"{prefix}{path}".removesuffix("._schema"): texts for path, texts in described.items()}
         return {}
+    finally:
+        errors |= misread
+
+
+def _described(schema: type[Schema], payload: Any, error: ValidationError) -> dict[str, list[str]]:
+    """Return what is wrong by path, with what was found; never the value of a secret."""
+    problems = flatten(error.messages)
+    if not isinstance(payload, Mapping):
+        return problems
+    fields = schema().load_fields
+    secret = {name for name, field in fields.items() if field.load_only or field.metadata.get("widget") == "password"}
+    return with_found(problems, {name: value for name, value in payload.items() if name not in secret}, fields)
+
+
+def _misread(payload: Any, path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield what a form holds that is no number in the reader's language, though a schema might take it for one."""
+    if isinstance(payload, Misread):
+        yield path.removesuffix("."), [payload.expected]
+    elif isinstance(payload, Mapping):
+        for name, value in payload.items():
+            yield from _misread(value, f"{path}{name}.")
+    elif isinstance(payload, list):
+        for number, value in enumerate(payload):
+            yield from _misread(value, f"{path}{number}.")
 
 
 def _resolve_parts(uow: UnitOfWork, field: FieldPlan, parts: Sequence[dict[str, Any]], path: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from flask import current_app
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from marshmallow import fields as ma
 from sqlalchemy.orm import InstrumentedAttribute
@@ -119,7 +120,8 @@ def record_type(name: str) -> RecordType:
 
     found = runtime_of(current_app).registry.get("record_types", name)
     if found is None:
-        raise NotFound(f"There is no record type {name!r}; loaded: {', '.join(sorted(record_types()))}.")
+        known = ", ".join(sorted(record_types()))
+        raise NotFound(_("There is no record type %(name)s; loaded: %(known)s.", name=repr(name), known=known))
     return cast(RecordType, found)
 
 
@@ -219,6 +221,11 @@ def title_column(wanted: RecordType) -> InstrumentedAttribute[Any]:
     """Return the column whose value names a record of the type to people."""
     field = wanted.schema._declared_fields[wanted.title]
     return cast("InstrumentedAttribute[Any]", getattr(wanted.model, field.attribute or wanted.title))
+
+
+def said_title(wanted: RecordType) -> Any:
+    """Return the expression that names a record of the type to whoever reads; for results, never to order or compare by."""
+    return title_column(wanted) if wanted.said_title is None else wanted.said_title
 
 
 def side_key(side: type[Any]) -> InstrumentedAttribute[Any]:

@@ -21,8 +21,7 @@ from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.records.confidential import shown_to
 from crm_kernel.records.custom_fields.current import held
-from crm_kernel.records.known_text import KnownText
-from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of, title_column
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, said_title, target_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Row
@@ -202,9 +201,7 @@ class _Builder:
             self.getters.append((field.name, self._add_reference(field)))
         else:
             at = len(self.columns)
-            self.getters.append(
-                (field.name, _said_at(field.field, at) if isinstance(field.field, KnownText) else _at(at))
-            )
+            self.getters.append((field.name, _said_at(field.field, at) if hasattr(field.field, "said") else _at(at)))
             self.columns.append(core(field.column))
 
     def select_from(self, table: sa.Table) -> sa.Select[Any]:
@@ -222,7 +219,9 @@ class _Builder:
             on = sa.and_(on, ClauseAdapter(alias).traverse(visible(self.viewer, target)))
         self.joins.append((alias, on))
         start = len(self.columns)
-        self.columns += [core(field.column), alias.c.uid, alias.c[core(title_column(target)).key]]
+        # Named, because two references to one type are told apart by name alone once they are expressions.
+        title = ClauseAdapter(alias).traverse(core(said_title(target))).label(f"title_{start}")
+        self.columns += [core(field.column), alias.c.uid, title]
         return _reference_at(start)
 
 
@@ -236,7 +235,7 @@ def _reference_at(start: int) -> Getter:
     return read
 
 
-def _said_at(field: KnownText, index: int) -> Getter:
+def _said_at(field: Any, index: int) -> Getter:
     return lambda row: field.said(row[index])
 
 

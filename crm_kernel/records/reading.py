@@ -19,9 +19,10 @@ from crm_kernel.errors import InvalidInput
 from crm_kernel.records.confidential import refuse_hidden, shown_to
 from crm_kernel.records.filter_tree import Aim, And, Comparison, Node, compile_tree, parse_text
 from crm_kernel.records.filters import parse_conditions
+from crm_kernel.records.hits import Asked, first_hits
 from crm_kernel.records.paging import DEFAULT_LIMIT, MAX_LIMIT, Cursor, Order, decode_cursor, order_of, page_statements
-from crm_kernel.records.plan import TypePlan, plan_of, title_column
-from crm_kernel.records.projection import load_collection, load_extensions, projection_of
+from crm_kernel.records.plan import TypePlan, plan_of, said_title, title_column
+from crm_kernel.records.projection import Projection, load_collection, load_extensions, projection_of
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.replacements import missing
 from crm_kernel.records.search import matching
@@ -131,7 +132,7 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
     plan = plan_of(record_type)
     names = shown_to(uow.actor, plan, query.fields)
     plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
-    projection = projection_of(uow.actor, plan, _with(plain, query.order.field.name))
+    projection = projection_of(uow.actor, plan, _with(plain, query.order.names))
     statement = projection.statement.where(*restrictions(uow, plan, query, Aim.FIRST))
     rows: list[Any] = []
     for part in page_statements(statement, record_type.model, query.order, query.cursor):
@@ -140,11 +141,11 @@ def page_of(uow: UnitOfWork, record_type: RecordType, query: ListQuery) -> Page:
             rows += uow.session.execute(part.limit(_written(missing))).all()
     shown, more = rows[: query.limit], len(rows) > query.limit
     items = [projection.read(row) for row in shown]
-    after = Cursor(_sort_value(items[-1], query.order), shown[-1][0]) if more else None
+    after = query.order.cursor_at(items[-1], shown[-1][0]) if more else None
     _complete(uow, plan, names, [row[0] for row in shown], items)
-    if query.order.field.name not in plain:
+    for name in (name for name in query.order.names if name not in plain):
         for item in items:
-            del item[query.order.field.name]
+            del item[name]
     return Page(items, query.order, after)
 
 
@@ -167,10 +168,7 @@ def read_one(
         NotFound: there is none, or none the actor may see.
     """
     plan = plan_of(record_type)
-    every = (*plan.plain(), *(p.name for p in plan.collections()), "extensions")
-    names = shown_to(uow.actor, plan, every if fields is None else fields)
-    plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
-    projection = projection_of(uow.actor, plan, plain)
+    names, projection = _whole(uow, plan, fields)
     statement = projection.one
     if record_type.replaced_by or not sees_all(uow.actor, record_type):
         statement = statement.where(visible(uow.actor, record_type))
@@ -180,6 +178,25 @@ def read_one(
     item = projection.read(row)
     _complete(uow, plan, names, [row[0]], [item])
     return item
+
+
+def read_some(uow: UnitOfWork, record_type: RecordType, uids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """Return records as ``read_one`` does, in the order that is asked for; as many queries as for one.
+
+    Raises:
+        NotFound: one of them is not there, or the actor may not see it.
+    """
+    plan = plan_of(record_type)
+    names, projection = _whole(uow, plan, None)
+    statement = projection.statement.where(record_type.model.uid.in_(uids), visible(uow.actor, record_type))
+    rows = uow.session.connection().execute(statement).all()
+    items = [projection.read(row) for row in rows]
+    _complete(uow, plan, names, [row[0] for row in rows], items)
+    found = {item["id"]: item for item in items}
+    for uid in uids:
+        if uid not in found:
+            raise missing(uow, record_type, uid)
+    return [found[uid] for uid in uids]
 
 
 def record_of(uow: UnitOfWork, record_type: RecordType, uid: UUID) -> Any:
@@ -202,17 +219,17 @@ def sees(uow: UnitOfWork, record_type: RecordType, uid: UUID) -> bool:
 
 
 def suggestions(uow: UnitOfWork, record_type: RecordType, text: str, *, limit: int = 10) -> list[dict[str, Any]]:
-    """Return ``{"id", "title"}`` of visible records whose words start with the text's; the first by title without."""
+    """Return ``{"id", "title"}`` of the first visible records whose words start with the text's; by title without."""
+    if record_type.search:
+        asked = Asked.of(uow, record_type, text, limit)
+        hits = first_hits(asked, forgiving=False) if asked.words or not text else {}
+        return [{"id": uid, "title": title} for uid, title in hits.items()]
     model, title = record_type.model, title_column(record_type)
-    statement = (
-        sa.select(model.uid, title).where(visible(uow.actor, record_type)).order_by(title, model.id).limit(limit)
-    )
+    shown = sa.select(model.uid, said_title(record_type))
+    statement = shown.where(visible(uow.actor, record_type)).order_by(title, model.id).limit(limit)
     if text:
-        if record_type.search:
-            statement = statement.where(matching(uow.actor, record_type, text))
-        else:
-            typed = text.lower().replace("\x00", "")
-            statement = statement.where(sa.func.lower(title).contains(typed, autoescape=True))
+        typed = text.lower().replace("\x00", "")
+        statement = statement.where(sa.func.lower(title).contains(typed, autoescape=True))
     return [{"id": row[0], "title": row[1]} for row in uow.session.execute(statement)]
 
 
@@ -220,8 +237,8 @@ def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery, aim: Aim = A
     """Return what limits a list: visibility, conditions, searched words.
 
     Raises:
-        Forbidden: the list filters or sorts by a field that the actor may not see.
-        InvalidInput: the tree names what the actor may not read, or what does not exist any more.
+        Forbidden: the list filters or sorts by a field that needs a permission of its own.
+        InvalidInput: a condition, the tree or the order names what the actor may not read, or what does not exist any more.
     """
     refuse_hidden(uow.actor, plan, query)
     found = [visible(uow.actor, plan.record_type)]
@@ -234,6 +251,14 @@ def restrictions(uow: UnitOfWork, plan: TypePlan, query: ListQuery, aim: Aim = A
     if query.text:
         found.append(matching(uow.actor, plan.record_type, query.text))
     return found
+
+
+def _whole(uow: UnitOfWork, plan: TypePlan, fields: Sequence[str] | None) -> tuple[Sequence[str], Projection]:
+    """Return the fields of a record as it is read alone, every one unless said otherwise, and how the plain ones are."""
+    every = (*plan.plain(), *(p.name for p in plan.collections()), "extensions")
+    names = shown_to(uow.actor, plan, every if fields is None else fields)
+    plain = tuple(n for n in names if n in plan.fields and plan.fields[n].column is not None)
+    return names, projection_of(uow.actor, plan, plain)
 
 
 def _complete(
@@ -252,12 +277,8 @@ def _complete(
             item["extensions"] = extensions[key]
 
 
-def _with(names: tuple[str, ...], sort: str) -> tuple[str, ...]:
-    return names if sort in names else (*names, sort)
-
-
-def _sort_value(item: dict[str, Any], order: Order) -> Any:
-    return item[order.field.name]
+def _with(names: tuple[str, ...], sorts: tuple[str, ...]) -> tuple[str, ...]:
+    return (*names, *(sort for sort in sorts if sort not in names))
 
 
 def _written(number: int) -> sa.BindParameter[int]:

@@ -7,6 +7,7 @@ the other plugins'.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from crm_kernel.access.actor import Actor
     from crm_kernel.events import Event
+    from crm_kernel.records.calendars.dates import CalendarDates
+    from crm_kernel.records.likely import Likely
+    from crm_kernel.records.valued import Valued
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: The verbs every record type has; permissions are ``<record type>.<verb>``.
@@ -87,6 +91,8 @@ class Services:
     ``create(uow, data) → record`` · ``update(uow, record, changes)`` · ``delete(uow, record)`` ·
     ``create_many(uow, rows) → sequence of ids`` · ``update_many(uow, changes)`` with ``changes`` a mapping of key →
     changes. ``data`` is what the schema loaded, with references resolved to keys. None means the generic service.
+    ``check(data) → messages by path`` tells what creating would refuse of the fields that are given, as far as it shows without
+    a query; an import asks it about rows that are refused already, to tell all at once. None: nothing more is told of them.
     """
 
     create: Callable[[UnitOfWork, dict[str, Any]], Any] | None = None
@@ -94,6 +100,7 @@ class Services:
     delete: Callable[[UnitOfWork, Any], None] | None = None
     create_many: Callable[[UnitOfWork, Sequence[dict[str, Any]]], Sequence[int]] | None = None
     update_many: Callable[[UnitOfWork, Mapping[int, dict[str, Any]]], None] | None = None
+    check: Callable[[Mapping[str, Any]], Mapping[str, list[str]]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +124,9 @@ class RecordType:
     icon: str = "file"
     #: Schema field that names a record to people.
     title: str = "name"
+    #: Expression over the model that names a record as the reader wants it (``records.names.said_name``), for results only;
+    #: None for the title's own column.
+    said_title: Any = None
     columns: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     sorts: tuple[str, ...] = ()
@@ -126,11 +136,17 @@ class RecordType:
     search: tuple[str, ...] = ()
     form: tuple[FormSection, ...] = ()
     board: Board | None = None
+    #: What its calendar goes by, the usual one first. Every other date that an index begins with can be chosen as well,
+    #: so that a type with such a field has a calendar without saying anything.
+    calendar: tuple[CalendarDates, ...] = ()
     actions: tuple[Action, ...] = ()
     services: Services = field(default_factory=Services)
-    #: Attribute of the model with the customer's key: the record then appears on the 360 page, and follows the
-    #: customer's visibility, merge and erasure.
+    #: Attribute of the model with the customer's key: the record then appears on the 360 page and follows the customer's
+    #: merge and erasure; without an owner and a ``visibility`` of its own it is seen by whoever sees the customer.
     customer: str | None = None
+    #: ``in_use(at)`` → predicate over the model: the rows whose customer is in the middle of something at that moment (an
+    #: open deal, a running loan). No retention rule erases or anonymises that customer, however long nothing happened.
+    in_use: Callable[[dt.datetime], ColumnElement[bool]] | None = None
     #: Kind of a touch point its module records → what happened, a lazy label. The summary then names the record alone:
     #: timelines show both in the reader's language ("Won: Forty chairs").
     timeline: Mapping[str, Any] = field(default_factory=dict)
@@ -156,15 +172,26 @@ class RecordType:
     replaced_by: str | None = None
     #: Verbs offered by API and pages; a type that only actions create leaves out ``create``.
     verbs: tuple[str, ...] = VERBS
+    #: Whether files bring in its records all the same, where ``verbs`` has no ``create``: with the permission
+    #: ``<type>.import``, by ``services.create_many``. What an import recorded, undoing it withdraws by ``services.delete``.
+    imported: bool = False
     #: Section and order of its list in the navigation; None keeps it out.
     nav_section: str | None = "work"
     nav_order: int = 50
     #: Template of its detail page, and what that template gets beside the generic context.
     detail_template: str = "records/detail.html"
     detail_context: Callable[[UnitOfWork, Any], Mapping[str, Any]] | None = None
+    #: The amount of open records that is valued anew at the rates of a day.
+    valued: Valued | None = None
     #: Endpoint that is posted what the form of a new record holds so far, and answers with a fragment about records that
     #: may be the same; the form shows it and goes on.
     similar: str | None = None
+    #: ``likely(uow, payloads)`` → for each the records that it may be, the likeliest first: what imports ask about rows that no
+    #: key has found.
+    likely: Callable[[UnitOfWork, Sequence[Mapping[str, Any]]], Sequence[Sequence[Likely]]] | None = None
+    #: ``note_likely(uow, keys)`` lets ``likely`` find new records at once, where it else learns of them later. An import calls
+    #: it for every chunk whose rows it asks about, so that rows of the next chunk are compared with them.
+    note_likely: Callable[[UnitOfWork, Sequence[int]], None] | None = None
 
     @property
     def plugin(self) -> str:
@@ -194,6 +221,17 @@ class RecordType:
     def permission(self, verb: str) -> str:
         """Return the permission for a verb or an action: ``sfa.opportunity.win``."""
         return f"{self.name}.{verb}"
+
+    @property
+    def importing(self) -> str | None:
+        """The verb it takes to bring in new records from files, None where nobody does."""
+        return "create" if "create" in self.verbs else "import" if self.imported else None
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """The verbs that roles may be granted: those of API and pages, ``import`` and the actions."""
+        importing = (self.importing,) if self.importing and self.importing not in self.verbs else ()
+        return (*self.verbs, *importing, *(action.name for action in self.actions))
 
     def listed_for(self, actor: Actor) -> bool:
         """Say whether the navigation offers the list: the actor reads the type and may see rows of it."""

@@ -1,14 +1,17 @@
 """Seals what a client carries for us and must neither read nor change: encrypted and authenticated, short, URL-safe.
 
 AES-SIV needs no nonce, so a text is 22 characters longer than what it holds and the same content always looks the
-same. The key is derived from the instance's ``secret_key``: with another one, every older text is refused.
+same. The key is derived from the instance's ``secret_key``; what was sealed with one that it replaced is opened as long as
+that one stands in ``previous_secret_keys``, every other text is refused.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -17,6 +20,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
 
 from crm_kernel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crm_kernel.config import Config
 
 #: Longest text that is looked at.
 MAX_SEALED = 4_000
@@ -28,7 +34,12 @@ def seal(content: bytes, *, bound_to: Sequence[str]) -> str:
     Raises:
         ConfigError: the instance has no ``secret_key``.
     """
-    sealed = _cipher(_secret()).encrypt(content, [part.encode() for part in bound_to])
+    return seal_with(secret_keys()[0], content, bound_to=bound_to)
+
+
+def seal_with(secret_key: str, content: bytes, *, bound_to: Sequence[str]) -> str:
+    """Do the same with a key that is given, where there is no application."""
+    sealed = _cipher(secret_key).encrypt(content, [part.encode() for part in bound_to])
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
 
@@ -36,23 +47,42 @@ def unseal(text: str, *, bound_to: Sequence[str]) -> bytes:
     """Return what was sealed.
 
     Raises:
-        ValueError: the text was not made by ``seal`` with this ``bound_to`` and this instance's ``secret_key``.
+        ValueError: the text was not made by ``seal`` with this ``bound_to`` and a key of this instance.
         ConfigError: the instance has no ``secret_key``.
+    """
+    return unseal_with(secret_keys(), text, bound_to=bound_to)
+
+
+def unseal_with(keys: Sequence[str], text: str, *, bound_to: Sequence[str]) -> bytes:
+    """Do the same with the first of some keys that fits, where there is no application.
+
+    Raises:
+        ValueError: the text was not made with one of these keys and this ``bound_to``.
     """
     if not text.isascii() or len(text) > MAX_SEALED:
         raise ValueError("not a sealed text")
     sealed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    try:
-        return _cipher(_secret()).decrypt(sealed, [part.encode() for part in bound_to])
-    except InvalidTag as error:
-        raise ValueError("not sealed here, or for another use") from error
+    for key in keys:
+        with suppress(InvalidTag):
+            return _cipher(key).decrypt(sealed, [part.encode() for part in bound_to])
+    raise ValueError("not sealed here, or for another use")
 
 
-def _secret() -> str:
+def keys_of(config: Config) -> tuple[str, ...]:
+    """Return the keys that an instance reads with, the one in force first; none without a ``secret_key``."""
+    return (config.secret_key, *config.previous_secret_keys) if config.secret_key else ()
+
+
+def secret_keys() -> tuple[str, ...]:
+    """Return the keys that this application reads with, the one in force, with which it writes, first.
+
+    Raises:
+        ConfigError: the instance has no ``secret_key``.
+    """
     secret: str = current_app.config["SECRET_KEY"]
     if not secret:
         raise ConfigError("secret_key: missing. Create an instance with: crm init")
-    return secret
+    return (secret, *(current_app.config["SECRET_KEY_FALLBACKS"] or ()))  # Flask says None for none
 
 
 @lru_cache(maxsize=8)

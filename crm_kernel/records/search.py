@@ -8,8 +8,7 @@ written by the commit that changed the record (``store_search_entries``) or by t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from flask import current_app
@@ -18,28 +17,16 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from crm_kernel.database import db
 from crm_kernel.records.confidential import hidden_from
-from crm_kernel.records.models import SearchEntry
+from crm_kernel.records.models import INDEXED_WORDS, SearchEntry
 from crm_kernel.records.pieces import pieces_of
 from crm_kernel.records.plan import Kind, plan_of, record_types, side_key
 from crm_kernel.records.record_type import RecordType
+from crm_kernel.records.word_query import MAX_WORDS, Searched, WordQuery, beginnings, index_query
 from crm_kernel.text import tokens
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
-
-#: Words of a query beyond these are not looked at: nobody types more, and each costs an index walk.
-MAX_WORDS = 8
-
-
-class Searched(Enum):
-    """Which words of an entry are looked at: the column's name for FTS5, the weight for PostgreSQL."""
-
-    ALL = ("", "")
-    TITLES = ("title : ", "A")
-
-    def __init__(self, fts5: str, weight: str) -> None:
-        self.fts5, self.weight = fts5, weight
 
 
 def matching(actor: Actor, record_type: RecordType, text: str) -> sa.ColumnElement[bool]:
@@ -47,9 +34,11 @@ def matching(actor: Actor, record_type: RecordType, text: str) -> sa.ColumnEleme
 
     Who may not see all fields that are searched finds records by their titles alone.
     """
-    words = words_match(text, searched(actor, record_type))
-    found = sa.select(SearchEntry.record_id).where(SearchEntry.record_type == record_type.name, words).scalar_subquery()
-    return sa.cast(record_type.model.id, record_type.model.id.type).in_(found)
+    words = tokens(text)[:MAX_WORDS]
+    if not words:
+        return sa.false()
+    found = entries_found(record_type, beginnings(words, searched(actor, record_type)))
+    return cast("sa.ColumnElement[bool]", record_type.model.id.in_(found.scalar_subquery()))
 
 
 def searched(actor: Actor, record_type: RecordType) -> Searched:
@@ -59,22 +48,19 @@ def searched(actor: Actor, record_type: RecordType) -> Searched:
     return Searched.TITLES if hidden.intersection(plan.record_type.search) else Searched.ALL
 
 
-def words_match(text: str, searched: Searched = Searched.ALL) -> sa.ColumnElement[bool]:
-    """Return the predicate over ``search_entry``: every word of the text starts one of the row's words."""
-    words = tokens(text)[:MAX_WORDS]
-    if not words:
-        return sa.false()
-    if db.engine.dialect.name == "sqlite":
-        query = " ".join(f'{searched.fts5}"{word}"*' for word in words)
-        return SearchEntry.id.in_(
-            sa.text("SELECT rowid FROM search_entry_fts WHERE search_entry_fts MATCH :fts_query").bindparams(
-                fts_query=query
-            )
-        )
-    return sa.text(
-        "(setweight(to_tsvector('simple', search_entry.title), 'A') || "
-        "setweight(to_tsvector('simple', search_entry.body), 'B')) @@ to_tsquery('simple', :ts_query)"
-    ).bindparams(ts_query=" & ".join(f"{word}:*{searched.weight}" for word in words))  # type: ignore[return-value]
+def entries_found(record_type: RecordType, query: WordQuery) -> sa.Select[Any]:
+    """Return the keys of a type's records that the full-text index finds, in no order: ``limit`` bounds what is read."""
+    dialect = db.engine.dialect.name
+    asked, keys = index_query(query, dialect), sa.select(SearchEntry.record_id)
+    if dialect == "sqlite":
+        index = sa.table("search_entry_fts", sa.column("rowid", sa.Integer))
+        # The plus keeps SQLite from reading all entries of the type, and asking the index about each.
+        of_type = sa.literal_column("+search_entry.record_type", sa.String) == record_type.name
+        entries = keys.select_from(index).join(SearchEntry, SearchEntry.id == index.c.rowid)
+        return entries.where(sa.literal_column("search_entry_fts").bool_op("MATCH")(asked), of_type)
+    words = sa.func.to_tsquery(sa.literal_column("'simple'"), asked)
+    found = sa.literal_column(INDEXED_WORDS).bool_op("@@")(words)
+    return keys.where(SearchEntry.record_type == record_type.name, found)
 
 
 def entry_of(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, str]:

@@ -26,6 +26,8 @@ def init_records(app: Flask) -> None:
     from crm_kernel.records.importing.api import import_api
     from crm_kernel.records.pages.routes import register_pages
     from crm_kernel.rules.api import rules_api
+    from crm_kernel.web.job_api import job_api
+    from crm_kernel.web.job_schedule_api import job_schedule_api
 
     runtime = runtime_of(app)
     api = make_api(app, runtime.config.company_name, kernel_version())
@@ -37,6 +39,8 @@ def init_records(app: Flask) -> None:
         api.register_blueprint(explain_api())
         api.register_blueprint(audit_api())
         api.register_blueprint(import_api())
+        api.register_blueprint(job_api())
+        api.register_blueprint(job_schedule_api())
         if runtime.registry.get("record_types", "consent") is not None:  # tests build applications of a few types
             api.register_blueprint(consent_api())
             api.register_blueprint(privacy_api())

@@ -18,7 +18,7 @@ from flask_babel import gettext as _
 from crm_kernel.access.policy import visible
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.confidential import hidden_from
-from crm_kernel.records.plan import plan_of, record_types, title_column
+from crm_kernel.records.plan import plan_of, record_types, said_title
 from crm_kernel.records.reading import record_of
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def titles_of(uow: UnitOfWork, places: Iterable[tuple[str, UUID]]) -> Mapping[tu
 def _titles(uow: UnitOfWork, record_type: RecordType, uids: Sequence[UUID]) -> list[tuple[UUID, str]]:
     model, plain = record_type.model, str(record_type.label)
     hidden = record_type.title in hidden_from(uow.actor, plan_of(record_type))
-    title: Any = sa.literal(plain) if hidden else title_column(record_type)
+    title: Any = sa.literal(plain) if hidden else said_title(record_type)
     rows = uow.session.execute(sa.select(model.uid, title).where(model.uid.in_(uids), visible(uow.actor, record_type)))
     return [(row[0], str(row[1] or plain)) for row in rows]
 

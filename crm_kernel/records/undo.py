@@ -19,6 +19,7 @@ from crm_kernel.access.audit import plain
 from crm_kernel.access.masking import HIDDEN
 from crm_kernel.access.models import AuditLog, AuditPayload
 from crm_kernel.access.policy import authorize
+from crm_kernel.collaboration.tags.services import put_tags_back
 from crm_kernel.errors import Conflict, NotFound, StaleVersion
 from crm_kernel.records.bulk_rows import attribute_of
 from crm_kernel.records.custom_fields.values import as_values
@@ -31,9 +32,13 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 
+#: What the log calls the names of a record's tags.
+_TAGS = "tags"
+
+
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """A record whose former values are back, and the names of the fields."""
+    """A record whose former values are back, and the names of the fields; ``tags`` for its tags."""
 
     record: Any
     fields: tuple[str, ...]
@@ -65,7 +70,11 @@ def undo_change(uow: UnitOfWork, record_type: RecordType, uid: UUID, change: str
     record = record_of(uow, record_type, uid)
     authorize(uow.actor, record_type.permission("update"), record)
     plan = plan_of(record_type)
-    found = _changed_fields(plan, *_logged(uow, record_type, uid, change))
+    before, after = _logged(uow, record_type, uid, change)
+    found = _changed_fields(plan, before, after)
+    if not found and _TAGS in after:
+        put_tags_back(uow, record_type, uid, before.get(_TAGS) or [], after[_TAGS])
+        return Undone(record, (_TAGS,))
     if not found:
         raise Conflict(_("This change cannot be taken back: none of its values can be written again."))
     newer = [str(field.plan.label) for field in found if not _same(uow, plan, record, field)]

@@ -120,6 +120,7 @@ class RuleReplaySchema(Schema):
     gone = fields.Integer(required=True)
     already_done = fields.Integer(required=True)
     left = fields.Integer(required=True)
+    months = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     truncated = fields.Boolean(required=True)
     sample = fields.List(fields.Nested(RuleSampleSchema), required=True)
 

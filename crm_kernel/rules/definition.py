@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from crm_kernel.rules.models import Rule
     from crm_kernel.unit_of_work import UnitOfWork
 
+#: What says what a rule does; a new name or owner leaves its principal, and its replay, alone.
+DOES = ("record_type", "event", "cron", "timezone", "condition", "actions", "as_system")
 #: Most actions of one rule.
 MOST_ACTIONS = 10
 

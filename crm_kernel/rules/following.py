@@ -1,4 +1,4 @@
-"""Finds the rules that follow the events of a commit: one statement, and nothing more where no rule wants them."""
+"""Finds the rules that follow the events of a commit, where the outbox knows that some may: one statement."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from flask import current_app
 
-from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.rules.models import RUN, Rule
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 _TABLE: Any = Rule.__table__
-# Core, made once: every commit with events pays for it.
+# Core, made once: every commit with several events pays for it.
 _WANTED = sa.select(_TABLE.c.uid, _TABLE.c.event).where(
     _TABLE.c.event.in_(sa.bindparam("names", expanding=True)), _TABLE.c.enabled.is_(sa.true())
 )
@@ -26,8 +24,6 @@ def rule_deliveries(uow: UnitOfWork, events: Sequence[Mapping[str, Any]]) -> lis
 
     Jobs about one customer run one after the other, in the order of the events.
     """
-    if runtime_of(current_app).registry.get("jobs", RUN) is None:  # an application of a few parts, in tests
-        return []
     names = sorted({event["name"] for event in events})
     wanted: dict[str, list[Any]] = {}
     for rule, name in uow.session.connection().execute(_WANTED, {"names": names}):

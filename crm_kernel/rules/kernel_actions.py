@@ -149,7 +149,7 @@ def add_note(uow: UnitOfWork, record: Any, *, summary: str, body: str | None = N
         Conflict: the record has no customer.
         Forbidden, InvalidInput: as for any new interaction.
     """
-    customer = _customer_of(uow, record)
+    customer = customer_of(uow, record)
     if customer is None:
         raise Conflict(_("The record has no customer whose timeline could hold the note."))
     payload = {"customer": str(customer), "kind": "note", "summary": summary, "body": body}
@@ -226,7 +226,8 @@ def _check_action(found: RecordType, params: Mapping[str, Any]) -> None:
         load_with(action.schema, params["data"])
 
 
-def _customer_of(uow: UnitOfWork, record: Any) -> UUID | None:
+def customer_of(uow: UnitOfWork, record: Any) -> UUID | None:
+    """Return the public id of the customer that a record is or belongs to, if any; one query at most."""
     found = type_of(record)
     if found.name == "customer":
         uid: UUID = record.uid

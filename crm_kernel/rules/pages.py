@@ -5,27 +5,28 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import format_date
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.records.pages import forms
-from crm_kernel.records.pages.filter_builder import builder_context
-from crm_kernel.records.plan import plan_of
+from crm_kernel.records.pages.conditions import condition_page, tree_sent
 from crm_kernel.records.plan import record_type as type_named
 from crm_kernel.records.reading import record_of
 from crm_kernel.records.services import update_record
 from crm_kernel.rules.definition import actions_for, loaded_params
-from crm_kernel.rules.kernel_actions import writable_fields
 from crm_kernel.rules.presenting import OUTCOMES, described_runs, runs_of
-from crm_kernel.rules.replaying import apply_replay, rehearse, replay
+from crm_kernel.rules.replay_jobs import apply_replay
+from crm_kernel.rules.replaying import Counted, rehearse, replay
+from crm_kernel.rules.telling import told_replay
+from crm_kernel.rules.wording import choices_for
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
 
@@ -70,29 +71,21 @@ def condition(uid: UUID) -> str:
     """Show the filter builder over the rule's records; its address is its state, and a button keeps it."""
     uow = current_uow()
     rule = _changeable(uow, uid)
-    record_type = type_named(rule.record_type)
-    arguments = [pair for pair in request.args.items(multi=True) if pair[0] not in ("do", "version")]
-    if not arguments and rule.condition:
-        arguments = [("filter", orjson.dumps(rule.condition).decode())]
-    asked = [*arguments, *(("do", value) for value in request.args.getlist("do"))]
-    context = builder_context(uow, record_type, asked)
-    here = url_for("rules.condition", uid=uid)
-    tree = _tree_in(context["target_url"])
-    context |= {"builder_url": here, "clear_url": f"{here}?f.join=all", "target_url": None, "tree": tree}
-    template = "rules/condition_part.html" if request.headers.get("HX-Request") else "rules/condition.html"
-    return render_template(template, rule=rule, record_type=record_type, **context)
+    return condition_page(
+        uow,
+        type_named(rule.record_type),
+        rule.condition,
+        here=url_for("rules.condition", uid=uid),
+        owner={"name": rule.name, "url": url_for("records.rule_detail", uid=uid), "version": rule.version},
+        subtitle=_("The rule acts on records that fit."),
+    )
 
 
 @blueprint.post("/rules/<uuid:uid>/condition")
 @permission("rule.update")
 def save_condition(uid: UUID) -> Response:
     """Keep the condition that the builder shows."""
-    text = request.form.get("tree", "")
-    try:
-        tree = orjson.loads(text) if text else None
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput({"tree": [_("Not valid JSON: %(error)s.", error=error)]}) from error
-    return _changed(uid, {"condition": tree})
+    return _changed(uid, {"condition": tree_sent()})
 
 
 @blueprint.route("/rules/<uuid:uid>/actions/new", methods=["GET", "POST"])
@@ -138,8 +131,9 @@ def trial(uid: UUID) -> str:
             record = _uuid(request.form.get("record"), "record")
             context["rehearsal"] = rehearse(uow, rule, record or UUID(int=0))
         elif request.args.get("since"):
-            since = dt.datetime.combine(context["since"], dt.time(), ZoneInfo(uow.actor.timezone))
-            context["replay"] = replay(uow, rule, since, limit=_EVENTS)
+            context["replay"] = found = replay(uow, rule, _start(uow, context["since"]), limit=_EVENTS)
+            context["told"] = told_replay(uow, rule, found)
+            context["months"] = [(_month(month), number) for month, number in found.months.items()]
     except Conflict as error:
         context["refused"] = str(error)
     return render_template("rules/try.html", **context)
@@ -148,13 +142,19 @@ def trial(uid: UUID) -> str:
 @blueprint.post("/rules/<uuid:uid>/replay")
 @permission("rule.update")
 def apply(uid: UUID) -> Response:
-    """Let a rule run now for past events that fit."""
+    """Let a rule run in the background for the past events that the page has counted."""
     uow = current_uow()
     rule = _changeable(uow, uid)
-    since = dt.datetime.combine(_day(uow, request.form.get("since")), dt.time(), ZoneInfo(uow.actor.timezone))
-    found = apply_replay(uow, rule, since)
-    flash(_("The rule runs for %(count)s past events; its log will say what it did.", count=found.left), "success")
-    return redirect(url_for("rules.runs", uid=uid), 303)
+    day = _day(uow, request.form.get("since"))
+    first, last = (_uuid(request.form.get(name), name) or UUID(int=0) for name in ("first", "last"))
+    version = request.form.get("version", 0, type=int)
+    try:
+        apply_replay(uow, rule, Counted(_start(uow, day), first, last, version))
+    except Conflict as error:
+        flash(str(error), "error")
+        return redirect(url_for("rules.trial", uid=uid, since=day), 303)
+    flash(_("The rule runs in the background for what was counted; here is how far it is."), "success")
+    return redirect(url_for("records.rule_detail", uid=uid), 303)
 
 
 def _rule(uow: UnitOfWork, uid: UUID) -> Rule:
@@ -175,15 +175,14 @@ def _changed(uid: UUID, changes: Mapping[str, Any]) -> Response:
     return redirect(url_for("records.rule_detail", uid=uid), 303)
 
 
-def _tree_in(address: str | None) -> str | None:
-    """Return the tree that a list's address spells, ``""`` for one without conditions, None for an unfinished one."""
-    return None if address is None else (parse_qs(urlsplit(address).query).get("filter") or [""])[0]
-
-
 def _action_form(rule: Rule, action: RuleAction, values: Mapping[str, Any], error: InvalidInput | None) -> str:
     form = forms.schema_form(action.schema, values, error.errors if error else None) if action.schema else None
-    known = writable_fields(plan_of(type_named(rule.record_type)))
-    return render_template("rules/action.html", rule=rule, offered=[], chosen=action, form=form, known_fields=known)
+    known = choices_for(action, type_named(rule.record_type))
+    for field in (field for section in form["sections"] for field in section["fields"]) if form else ():
+        if field["name"] in known:
+            options = [{"value": name, "label": label} for name, label in known[field["name"]].items()]
+            field |= {"kind": "choice", "choices": options, "help": None}
+    return render_template("rules/action.html", rule=rule, offered=[], chosen=action, form=form)
 
 
 def _params(schema: Any, form: Any) -> dict[str, Any]:
@@ -197,6 +196,10 @@ def _params(schema: Any, form: Any) -> dict[str, Any]:
     return params
 
 
+def _month(month: str) -> str:
+    return str(format_date(dt.date.fromisoformat(f"{month}-01"), _("MMMM y")))
+
+
 def _day(uow: UnitOfWork, text: str | None) -> dt.date:
     try:
         return dt.date.fromisoformat(text) if text else (uow.now - _QUARTER).date()
@@ -204,6 +207,10 @@ def _day(uow: UnitOfWork, text: str | None) -> dt.date:
         raise InvalidInput(
             {"since": [_("Found %(found)s, expected a date such as 2027-01-31.", found=str(text)[:40])]}
         ) from error
+
+
+def _start(uow: UnitOfWork, day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), ZoneInfo(uow.actor.timezone))
 
 
 def _uuid(text: str | None, name: str) -> UUID | None:

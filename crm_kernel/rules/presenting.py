@@ -13,14 +13,15 @@ from flask_babel import lazy_gettext as _l
 
 from crm_kernel.access.audit_reading.wording import titles_of
 from crm_kernel.access.policy import allowed, visible
-from crm_kernel.errors import InvalidInput
-from crm_kernel.records.filter_tree import parse_tree
-from crm_kernel.records.pages.filter_words import tree_text
+from crm_kernel.jobs.models import JobState
+from crm_kernel.records.pages.conditions import condition_text
 from crm_kernel.records.pages.presenting import moment_text, record_url
-from crm_kernel.records.plan import plan_of, record_types
-from crm_kernel.rules.definition import offered_actions, problem_of
+from crm_kernel.records.plan import record_types
+from crm_kernel.rules.definition import problem_of
 from crm_kernel.rules.models import Outcome, Rule, RuleRun
 from crm_kernel.rules.principals import AS_SYSTEM, acting_as, principal_of
+from crm_kernel.rules.replay_jobs import last_replay
+from crm_kernel.rules.wording import told_uses
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -41,8 +42,9 @@ def rule_context(uow: UnitOfWork, rule: Rule) -> Mapping[str, Any]:
     return {
         "rule": rule,
         "condition_text": condition_text(uow, rule.record_type, rule.condition),
-        "uses": [_use(use, place) for place, use in enumerate(rule.actions)],
+        "uses": told_uses(uow, rule),
         "problem": problem(uow, rule),
+        "replay": _replay(uow, rule),
         "runs": described_runs(uow, runs_of(uow, rule, limit=10)),
         "may_change": may_change,
         "runs_url": url_for("rules.runs", uid=rule.uid),
@@ -53,6 +55,17 @@ def rule_context(uow: UnitOfWork, rule: Rule) -> Mapping[str, Any]:
     }
 
 
+def _replay(uow: UnitOfWork, rule: Rule) -> dict[str, Any] | None:
+    """Return how far the rule's latest replay is."""
+    job = last_replay(uow, rule)
+    if job is None:
+        return None
+    here = job.payload.get("checkpoint") or {"looked": 0, "ran": 0}
+    numbers = {"looked": here["looked"], "ran": here["ran"], "total": job.payload["total"]}
+    over = {JobState.DONE: _("Finished."), JobState.CANCELLED: _("Cancelled."), JobState.DEAD: _("Failed.")}
+    return {"job": job, "state": over.get(JobState(job.state)), **numbers}
+
+
 def problem(uow: UnitOfWork, rule: Rule) -> str | None:
     """Return why a rule cannot run, as its principal, or None."""
     actor = principal_of(uow, rule)
@@ -60,20 +73,6 @@ def problem(uow: UnitOfWork, rule: Rule) -> str | None:
         return str(_("Whom it ran as is gone or deactivated: enable it anew."))
     with acting_as(uow, actor):
         return problem_of(uow, rule)
-
-
-def condition_text(uow: UnitOfWork, record_type: str, tree: Any) -> str:
-    """Return a condition in words; one that names what the reader may not see, or what is gone, says so."""
-    found = record_types().get(record_type)
-    if not tree:
-        return str(_("every record"))
-    if found is None:
-        return str(_("(its module is not loaded)"))
-    try:
-        plan = plan_of(found)
-        return tree_text(uow, plan, parse_tree(plan, tree, uow.actor))
-    except InvalidInput:
-        return str(_("(names what does not exist any more, or what you may not see)"))
 
 
 def runs_of(
@@ -127,16 +126,4 @@ def _run(uow: UnitOfWork, run: RuleRun, title: str | None) -> dict[str, Any]:
             "outcome": {"text": str(label), "color": color},
             "why": {"text": why(uow, run)},
         },
-    }
-
-
-def _use(use: Any, place: int) -> dict[str, Any]:
-    found = offered_actions().get(use.get("action", ""))
-    params = use.get("params") or {}
-    said = ", ".join(f"{name}: {value}" for name, value in params.items() if value not in (None, "", {}))
-    return {
-        "place": place,
-        "label": str(found.label) if found else _("%(name)s (its module is not loaded)", name=use.get("action")),
-        "icon": found.icon if found else "alert-triangle",
-        "text": said,
     }

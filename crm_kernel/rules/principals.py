@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from flask_babel import gettext as _
 
+from crm_kernel.access.acting import actor_of
 from crm_kernel.access.actor import SYSTEM, Actor
-from crm_kernel.access.grants import read_reach
-from crm_kernel.access.models import AppUser
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import Forbidden
 
@@ -30,24 +29,7 @@ def principal_of(uow: UnitOfWork, rule: Rule) -> Actor | None:
     """Return whom a rule runs as, with the rights he has now; None if nobody is left. Two queries."""
     if rule.as_system:
         return replace(SYSTEM, name=f"rule {rule.name}"[:120])
-    user = None if rule.principal_id is None else uow.session.get(AppUser, rule.principal_id)
-    return None if user is None or not user.active else actor_of_user(uow, user)
-
-
-def actor_of_user(uow: UnitOfWork, user: AppUser) -> Actor:
-    """Return a user as he would act himself; one query."""
-    reach = read_reach(uow.session, user.id)
-    return Actor(
-        kind="user",
-        name=user.name,
-        user_id=user.id,
-        user_uid=user.uid,
-        team_ids=reach.team_ids,
-        grants=reach.grants,
-        field_rules=reach.field_rules,
-        language=user.language,
-        timezone=user.timezone,
-    )
+    return actor_of(uow, rule.principal_id)
 
 
 def take_over(uow: UnitOfWork, rule: Rule) -> None:

@@ -9,6 +9,7 @@ from flask_babel import lazy_gettext as _l
 from marshmallow import Schema, fields, validate
 
 from crm_kernel.contributions import Permission
+from crm_kernel.events.wording import event_choice
 from crm_kernel.records.fields import Reference
 from crm_kernel.records.plan import record_types as known_types
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
@@ -27,7 +28,7 @@ def _type_options() -> dict[str, str]:
 
 
 def _event_options() -> dict[str, str]:
-    return {"": "", **{name: name for name in event_classes()}}
+    return {"": "", **{name: event_choice(event) for name, event in event_classes().items()}}
 
 
 class RuleSchema(Schema):
@@ -53,6 +54,7 @@ class RuleSchema(Schema):
             "label": _l("Event"),
             "widget": "choice",
             "options": _event_options,
+            "show_as": "event",
             "help": _l("What it follows; left empty for a schedule."),
         },
     )

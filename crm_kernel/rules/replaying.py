@@ -1,5 +1,7 @@
 """What a rule would do: for one record, tried and taken back; for past events, counted and sampled without effects.
 
+What was counted is what ``replay_jobs`` then carries out: it is named by its first and last event and the rule's version.
+
 A replay asks today's records whether the condition holds: what a record was when the event happened is not kept. Records
 that are gone since, or that the rule's principal does not see, are counted apart.
 """
@@ -7,26 +9,26 @@ that are gone since, or that the rule's principal does not see, are counted apar
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from crm_kernel.access.audit import AuditRow
 from crm_kernel.access.audit_reading.wording import Told, titles_of, told_by
-from crm_kernel.access.policy import allowed, authorize, visible
+from crm_kernel.access.policy import allowed, visible
 from crm_kernel.access.trail import net_changes
 from crm_kernel.errors import Conflict, CrmError, InvalidInput
 from crm_kernel.events.models import StoredEvent
-from crm_kernel.jobs.services import enqueue
 from crm_kernel.records.plan import record_type as type_named
 from crm_kernel.records.reading import record_of
 from crm_kernel.rules.definition import problem_of
 from crm_kernel.rules.matching import Verdict, condition_of, matching, verdict_on
-from crm_kernel.rules.models import RUN, Outcome, Rule, RuleRun
+from crm_kernel.rules.models import Outcome, Rule, RuleRun
 from crm_kernel.rules.principals import AS_SYSTEM, acting_as, principal_of
 from crm_kernel.rules.running import perform_actions
 from crm_kernel.rules.subjects import subjects_of
@@ -41,11 +43,27 @@ if TYPE_CHECKING:
 BATCH, SAMPLE = 500, 10
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The events that were counted: the rule's since a time, from the first to the last; and for which version of it."""
+
+    since: dt.datetime
+    first: UUID
+    last: UUID
+    version: int
+
+
 @dataclass(slots=True)
 class Replay:
     """What a rule would have done since a time; ``sample`` holds ids and titles that the one who asks sees."""
 
     since: dt.datetime
+    #: The rule's version that was asked.
+    version: int = 1
+    #: The oldest and the newest event looked at, and when the oldest happened; None if there was none.
+    first: UUID | None = None
+    last: UUID | None = None
+    first_at: dt.datetime | None = None
     #: Events of the rule's name since, and those of which a record fits now.
     events: int = 0
     matched: int = 0
@@ -54,14 +72,23 @@ class Replay:
     fitting: int = 0
     not_fitting: int = 0
     gone: int = 0
-    #: Matched events for which the rule has done its actions already, and those it has not (enqueued, where applied).
+    #: Matched events for which the rule has done its actions already, and those it has not.
     already_done: int = 0
     left: int = 0
+    #: Month (``2026-11``) in the time zone of whoever asks → events of it that are left, latest first.
+    months: dict[str, int] = field(default_factory=dict)
     #: Whether there were more events than were looked at.
     truncated: bool = False
     #: Whom it was asked as.
     as_: str = ""
     sample: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def counted(self) -> Counted | None:
+        """What to carry out; None if there is nothing."""
+        if self.first is None or self.last is None or not self.left:
+            return None
+        return Counted(self.since, self.first, self.last, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,45 +135,24 @@ def replay(uow: UnitOfWork, rule: Rule, since: dt.datetime, *, limit: int | None
     Raises:
         Conflict: the rule follows a schedule, or cannot run.
     """
-    return _replayed(uow, rule, since, limit, lambda _event: None)
-
-
-def apply_replay(uow: UnitOfWork, rule: Rule, since: dt.datetime) -> Replay:
-    """Let a rule run now for past events that fit and that it has not been done for; one job each, a writing unit.
-
-    Raises:
-        Conflict: as for ``replay``.
-        Forbidden: the rule's rights are not the actor's to use.
-    """
-    _refuse_foreign(uow, rule)
-    payload = {"rule": str(rule.uid), "replayed": True}
-    return _replayed(uow, rule, since, None, lambda event: enqueue(uow, RUN, {**payload, "event": str(event)}))
-
-
-def _replayed(uow: UnitOfWork, rule: Rule, since: dt.datetime, limit: int | None, act: Callable[[UUID], Any]) -> Replay:
     if not rule.event:
         raise Conflict(_("The rule follows a schedule: there are no events to replay. Try it on a record instead."))
     found, actor = type_named(rule.record_type), _asked_as(uow, rule)
-    result = Replay(since, as_=actor.name)
+    result, here = Replay(since, rule.version, as_=actor.name), ZoneInfo(uow.actor.timezone)
     known: dict[UUID, str] = {}
     with acting_as(uow, actor):
         _refuse_inert(uow, rule)
         for batch in _events(uow, rule, result, limit):
+            months = {stored.uid: f"{stored.occurred_at.astimezone(here):%Y-%m}" for stored in batch}
             for event in _count(uow, rule, found, batch, result, known):
-                act(event)
                 result.left += 1
+                result.months[months[event]] = result.months.get(months[event], 0) + 1
     result.records = len(known)
     for outcome in known.values():
         setattr(result, outcome, getattr(result, outcome) + 1)
     fitting = [uid for uid, outcome in known.items() if outcome == "fitting"][: SAMPLE * 10]
     result.sample = _sample(uow, found, fitting)
     return result
-
-
-def _refuse_foreign(uow: UnitOfWork, rule: Rule) -> None:
-    principal = principal_of(uow, rule)
-    if principal is None or principal.user_uid != uow.actor.user_uid:
-        authorize(uow.actor, AS_SYSTEM)
 
 
 def _asked_as(uow: UnitOfWork, rule: Rule) -> Actor:
@@ -209,15 +215,18 @@ def _events(uow: UnitOfWork, rule: Rule, result: Replay, limit: int | None) -> I
     while True:
         query = sa.select(StoredEvent).where(StoredEvent.name == rule.event).order_by(StoredEvent.id.desc())
         query = query.limit(BATCH) if last is None else query.where(StoredEvent.id < last).limit(BATCH)
-        rows = [row for row in uow.session.scalars(query) if row.occurred_at >= result.since]
+        found = uow.session.scalars(query).all()
+        # An event has the time its unit of work began at: a long one stores late what happened early.
+        rows = [row for row in found if row.occurred_at >= result.since]
         if limit is not None and result.events + len(rows) > limit:
             rows, result.truncated = rows[: limit - result.events], True
         result.events += len(rows)
         if rows:
+            result.first, result.first_at, result.last = rows[-1].uid, rows[-1].occurred_at, result.last or rows[0].uid
             yield rows
-        if len(rows) < BATCH:
+        if result.truncated or not rows or len(found) < BATCH:
             return
-        last = rows[-1].id
+        last = found[-1].id
 
 
 def _count(
@@ -229,10 +238,10 @@ def _count(
     known: dict[UUID, str],
 ) -> list[UUID]:
     """Count a batch and return its events that fit and have not been done."""
-    about = {stored.uid: [*_subjects(uow, rule, stored)] for stored in batch}
+    about = {stored.uid: [*subjects_in(uow, rule, stored)] for stored in batch}
     fresh = [uid for uids in about.values() for uid in uids if uid not in known]
-    known |= _standing(uow, rule, found, list(dict.fromkeys(fresh)))
-    done = _done(uow, rule, list(about))
+    known |= standing(uow, rule, found, list(dict.fromkeys(fresh)))
+    done = done_of(uow, rule, list(about))
     left = []
     for event, uids in about.items():
         fitting = [uid for uid in uids if known[uid] == "fitting"]
@@ -244,14 +253,15 @@ def _count(
     return left
 
 
-def _subjects(uow: UnitOfWork, rule: Rule, stored: StoredEvent) -> Sequence[UUID]:
+def subjects_in(uow: UnitOfWork, rule: Rule, stored: StoredEvent) -> Sequence[UUID]:
+    """Return the records that a stored event is about; none if it was stored by another version of its module."""
     try:
         return subjects_of(uow, stored, rule.record_type)
-    except ValueError:  # stored by another version of the module
+    except ValueError:
         return ()
 
 
-def _standing(uow: UnitOfWork, rule: Rule, found: RecordType, uids: list[UUID]) -> dict[UUID, str]:
+def standing(uow: UnitOfWork, rule: Rule, found: RecordType, uids: list[UUID]) -> dict[UUID, str]:
     """Return how each record stands now: ``fitting``, ``not_fitting`` or ``gone``; two queries."""
     if not uids:
         return {}
@@ -262,7 +272,8 @@ def _standing(uow: UnitOfWork, rule: Rule, found: RecordType, uids: list[UUID]) 
     return {uid: "fitting" if uid in fits else "not_fitting" if uid in seen else "gone" for uid in uids}
 
 
-def _done(uow: UnitOfWork, rule: Rule, events: list[UUID]) -> set[tuple[UUID, UUID]]:
+def done_of(uow: UnitOfWork, rule: Rule, events: list[UUID]) -> set[tuple[UUID, UUID]]:
+    """Return the (event, record)s that the rule has done its actions for; one query."""
     query = sa.select(RuleRun.cause_uid, RuleRun.record_uid).where(
         RuleRun.rule_id == rule.id, RuleRun.cause_uid.in_(events), RuleRun.outcome == str(Outcome.DONE)
     )

@@ -84,6 +84,12 @@ def note(
     )
 
 
+def note_disabled(uow: UnitOfWork, rule: Rule, cause: UUID) -> None:
+    """Say in the log of a rule that was disabled before its turn came what it was not run for; once per cause."""
+    if rule.uid not in _answered(uow, rule, [rule.uid], cause):
+        note(uow, rule, rule.uid, cause, Outcome.INERT, reason="it was disabled before its turn came")
+
+
 def perform_actions(uow: UnitOfWork, rule: Rule, record_type: RecordType, uid: UUID) -> None:
     """Do a rule's actions with one record, in order, as the unit's actor.
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from crm_kernel.errors import Conflict, InvalidInput
-from crm_kernel.jobs.schedules import schedule_job, unschedule
-from crm_kernel.rules.definition import check_rule
+from crm_kernel.jobs.models import JobSchedule
+from crm_kernel.jobs.schedules import drop_schedule, schedule_job
+from crm_kernel.rules.definition import DOES, check_rule
 from crm_kernel.rules.jobs import SCHEDULED
 from crm_kernel.rules.models import Rule
 from crm_kernel.rules.principals import acting_as, principal_of, take_over
+from crm_kernel.rules.replay_jobs import stop_replay
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
-
-#: What says what a rule does; a new name or owner leaves its principal alone.
-_DOES = ("record_type", "event", "cron", "timezone", "condition", "actions", "as_system")
 
 
 def create_rule(uow: UnitOfWork, data: Mapping[str, Any]) -> Rule:
@@ -36,20 +36,21 @@ def create_rule(uow: UnitOfWork, data: Mapping[str, Any]) -> Rule:
 
 
 def update_rule(uow: UnitOfWork, rule: Rule, changes: Mapping[str, Any]) -> None:
-    """Change a rule; an enabled one follows its new schedule at once.
+    """Change a rule; an enabled one follows its new schedule at once, and a replay of what it said before stops.
 
     Raises:
         InvalidInput, Forbidden: as for ``create_rule``.
     """
-    does = {name for name in _DOES if name in changes and changes[name] != getattr(rule, name)}
+    does = {name for name in DOES if name in changes and changes[name] != getattr(rule, name)}
     if does:
         check_rule(uow, _said(rule, changes))
     for name, value in changes.items():
         setattr(rule, name, value)
     if does:
         take_over(uow, rule)
-    if rule.enabled and does & {"cron", "timezone", "event"}:
-        _follow_schedule(uow, rule)
+        stop_replay(uow, rule)
+    if rule.enabled and does:
+        _keep_schedule(uow, rule)
 
 
 def delete_rule(uow: UnitOfWork, rule: Rule) -> None:
@@ -99,7 +100,16 @@ def _check_as_principal(uow: UnitOfWork, rule: Rule) -> None:
 
 
 def _said(rule: Rule, changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: changes.get(name, getattr(rule, name)) for name in _DOES}
+    return {name: changes.get(name, getattr(rule, name)) for name in DOES}
+
+
+def _keep_schedule(uow: UnitOfWork, rule: Rule) -> None:
+    """Let the schedule of an enabled rule be what the rule says by now; one that says the same keeps its next time."""
+    query = sa.select(JobSchedule.cron, JobSchedule.timezone, JobSchedule.user_id)
+    found = uow.session.execute(query.where(JobSchedule.uid == rule.schedule_uid)).one_or_none()
+    said = (" ".join(rule.cron.split()), rule.timezone, _whose(rule)) if rule.cron else None
+    if said != (None if found is None else tuple(found)):
+        _follow_schedule(uow, rule)
 
 
 def _follow_schedule(uow: UnitOfWork, rule: Rule) -> None:
@@ -113,12 +123,16 @@ def _follow_schedule(uow: UnitOfWork, rule: Rule) -> None:
         rule.cron,
         payload={"rule": str(rule.uid)},
         timezone=rule.timezone,
-        user_id=rule.principal_id if rule.timezone == "user" else None,
+        user_id=_whose(rule),
     )
     rule.schedule_uid = found.uid
 
 
+def _whose(rule: Rule) -> int | None:
+    return rule.principal_id if rule.timezone == "user" else None
+
+
 def _rest(uow: UnitOfWork, rule: Rule) -> None:
     if rule.schedule_uid is not None:
-        unschedule(uow, rule.schedule_uid)
+        drop_schedule(uow, rule.schedule_uid)
         rule.schedule_uid = None

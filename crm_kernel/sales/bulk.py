@@ -58,8 +58,8 @@ def record_sales(uow: UnitOfWork, sales: Sequence[NewSale]) -> list[int]:
     Raises:
         InvalidInput: by ``<place>.<field>``; under ``currency`` alone when a rate is not known.
     """
-    _check_all(sales)
-    known = _known_keys(uow, sales)
+    check_sales(sales)
+    known = known_keys(uow, sales)
     new = {sale.source: sale for sale in reversed(sales) if sale.source not in known}
     fresh = [new[source] for source in dict.fromkeys(sale.source for sale in sales) if source in new]
     if fresh:
@@ -67,7 +67,12 @@ def record_sales(uow: UnitOfWork, sales: Sequence[NewSale]) -> list[int]:
     return [known[sale.source] for sale in sales]
 
 
-def _check_all(sales: Sequence[NewSale]) -> None:
+def check_sales(sales: Sequence[NewSale]) -> None:
+    """Refuse sales that cannot be recorded as they are told.
+
+    Raises:
+        InvalidInput: by ``<place>.<field>``.
+    """
     errors: dict[str, list[str]] = {}
     for place, sale in enumerate(sales):
         try:
@@ -78,7 +83,8 @@ def _check_all(sales: Sequence[NewSale]) -> None:
         raise InvalidInput(errors)
 
 
-def _known_keys(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, str], int]:
+def known_keys(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, str], int]:
+    """Return (source, reference) → key of those that are recorded already; one query per source and 5,000."""
     found: dict[tuple[str, str], int] = {}
     by_plugin: dict[str, list[str]] = {}
     for sale in sales:
@@ -93,29 +99,60 @@ def _known_keys(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, st
     return found
 
 
-def _insert(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, str], int]:
+def insert_sales(
+    uow: UnitOfWork,
+    sales: Sequence[NewSale],
+    refunds: Mapping[int, Mapping[str, Any]] | None = None,
+    rates: Mapping[tuple[str, dt.date], Decimal] | None = None,
+) -> list[dict[str, Any]]:
+    """Insert checked sales with their lines and return their rows in order; audits nothing and tells nobody.
+
+    Args:
+        refunds: place → ``rate``, ``margin``, ``base_amount``, ``base_margin`` and ``refund_of_id`` of what gives back another sale.
+        rates: (currency, day) → rate of all others, as ``rates_on`` returns them; asked for if not given.
+
+    Raises:
+        InvalidInput: by ``<place>.<field>``, or under ``currency`` alone when a rate is not known.
+    """
+    given = refunds or {}
     moments = [sale.occurred_at or uow.now for sale in sales]
-    rates = rates_on(uow, {(sale.currency, local_day(when)) for sale, when in zip(sales, moments, strict=True)})
+    days = [(sale.currency, local_day(when)) for sale, when in zip(sales, moments, strict=True)]
+    if rates is None:
+        rates = rates_on(uow, {day for place, day in enumerate(days) if place not in given})
     owned = with_teams(uow, [{"owner_id": sale.owner_id, "team_id": sale.team_id} for sale in sales])
     table = cast(sa.Table, Sale.__table__)
     keys = reserve_keys(uow.session, table, len(sales))
-    rows = [
-        _row(uow, key, sale, when, rates[sale.currency, local_day(when)], owner)
-        for key, sale, when, owner in zip(keys, sales, moments, owned, strict=True)
-    ]
+    rows = []
+    for place, (key, sale, when, owner) in enumerate(zip(keys, sales, moments, owned, strict=True)):
+        worth = given.get(place) or _worth(place, sale, rates[days[place]])
+        rows.append({"id": key, **_common(uow), **_row(sale, when, owner), **worth})
     insert_rows(uow.session, table, rows)
     insert_rows(uow.session, cast(sa.Table, SaleLine.__table__), _lines(uow, keys, sales))
+    return rows
+
+
+def _insert(uow: UnitOfWork, sales: Sequence[NewSale]) -> dict[tuple[str, str], int]:
+    rows = insert_sales(uow, sales)
     record_audit_many(uow, "sale", "created", [AuditRow(row["uid"], None, _audited(row)) for row in rows])
     uow.record(RecordsBulkChanged(run_id=uow.request_id, record_type="sale", changed_at=uow.now, created=len(rows)))
-    return {sale.source: key for key, sale in zip(keys, sales, strict=True)}
+    return {sale.source: row["id"] for row, sale in zip(rows, sales, strict=True)}
 
 
-def _row(
-    uow: UnitOfWork, key: int, sale: NewSale, when: dt.datetime, rate: Decimal, owner: Mapping[str, Any]
-) -> dict[str, Any]:
+def _worth(place: int, sale: NewSale, rate: Decimal) -> dict[str, Any]:
+    """Return the columns that say what a sale is worth in the base currency."""
+    try:
+        return {
+            "rate": rate,
+            "base_amount": in_base(sale.amount, rate),
+            "base_margin": None if sale.margin is None else in_base(sale.margin, rate),
+            "refund_of_id": None,
+        }
+    except InvalidInput as error:
+        raise InvalidInput({f"{place}.{field}": messages for field, messages in error.errors.items()}) from error
+
+
+def _row(sale: NewSale, when: dt.datetime, owner: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": key,
-        **_common(uow),
         "title": " ".join(sale.title.split())[:300],
         "customer_id": sale.customer_id,
         "occurred_at": when,
@@ -124,13 +161,9 @@ def _row(
         "external_ref": sale.external_ref,
         "currency": sale.currency,
         "amount": sale.amount,
-        "rate": rate,
-        "base_amount": in_base(sale.amount, rate),
         "margin": sale.margin,
-        "base_margin": None if sale.margin is None else in_base(sale.margin, rate),
         "owner_id": owner["owner_id"],
         "team_id": owner["team_id"],
-        "refund_of_id": None,
     }
 
 

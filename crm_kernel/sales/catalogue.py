@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
+from marshmallow import ValidationError
 
+from crm_kernel._internal.rows import IN_LIMIT
 from crm_kernel.errors import InvalidInput
+from crm_kernel.records.bulk_rows import insert_records
+from crm_kernel.records.plan import record_type
 from crm_kernel.sales.models import ExchangeRate, Product
 from crm_kernel.sales.money import base_currency
+from crm_kernel.sales.schemas import ExchangeRateSchema
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -30,6 +35,28 @@ def create_product(uow: UnitOfWork, data: Mapping[str, Any]) -> Product:
     uow.session.add(product)
     uow.session.flush()
     return product
+
+
+def create_products(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Create products and return their keys in order; audited and told by whoever calls. One query per 5,000.
+
+    Raises:
+        InvalidInput: as for ``create_product``, by ``<place>.sku``.
+    """
+    skus = [row["sku"] for row in rows]
+    taken: set[str] = set()
+    for start in range(0, len(skus), IN_LIMIT):
+        taken |= set(uow.session.scalars(sa.select(Product.sku).where(Product.sku.in_(skus[start : start + IN_LIMIT]))))
+    errors: dict[str, list[str]] = {}
+    settled = []
+    for place, row in enumerate(rows):
+        if row["sku"] in taken:
+            errors[f"{place}.sku"] = [_taken(row["sku"])]
+        taken.add(row["sku"])
+        settled.append(_priced(row))
+    if errors:
+        raise InvalidInput(errors)
+    return insert_records(uow, record_type("product"), settled)
 
 
 def update_product(uow: UnitOfWork, product: Product, changes: Mapping[str, Any]) -> None:
@@ -57,6 +84,32 @@ def add_exchange_rate(
     return create_exchange_rate(uow, data)
 
 
+def set_exchange_rate(
+    uow: UnitOfWork, *, from_currency: str, rate: str, valid_on: dt.date, to_currency: str | None = None
+) -> ExchangeRate:
+    """Add a rate, or replace that of the day, from texts as people write them; return it, flushed.
+
+    Raises:
+        InvalidInput: as for ``add_exchange_rate``, or a text is no currency or no rate.
+    """
+    told = {"from_currency": from_currency, "to_currency": to_currency or base_currency(), "rate": rate}
+    try:
+        data = {**ExchangeRateSchema(only=tuple(told)).load(told), "valid_on": valid_on, "source": None}
+    except ValidationError as error:
+        raise InvalidInput(cast(dict[str, list[str]], error.messages_dict)) from error
+    table = ExchangeRate
+    same = sa.select(table).where(
+        table.from_currency == data["from_currency"],
+        table.to_currency == data["to_currency"],
+        table.valid_on == valid_on,
+    )
+    known = uow.session.scalars(same).one_or_none()
+    if known is None:
+        return create_exchange_rate(uow, data)
+    update_exchange_rate(uow, known, data)
+    return known
+
+
 def create_exchange_rate(uow: UnitOfWork, data: Mapping[str, Any]) -> ExchangeRate:
     """Create a rate from loaded data and return it, flushed.
 
@@ -77,7 +130,7 @@ def update_exchange_rate(uow: UnitOfWork, rate: ExchangeRate, changes: Mapping[s
     Raises:
         InvalidInput: as for ``add_exchange_rate``.
     """
-    names = ("from_currency", "to_currency", "rate", "valid_on")
+    names = ("from_currency", "to_currency", "rate", "valid_on", "source")
     row = {name: changes.get(name, getattr(rate, name)) for name in names}
     _check_rate(uow, row, rate.id)
     _assign(uow, rate, row)
@@ -86,9 +139,18 @@ def update_exchange_rate(uow: UnitOfWork, rate: ExchangeRate, changes: Mapping[s
 def _settle_product(uow: UnitOfWork, row: dict[str, Any], own_id: int | None) -> None:
     query = sa.select(Product.id).where(Product.sku == row["sku"])
     if uow.session.execute(query).scalar() not in (None, own_id):
-        raise InvalidInput({"sku": [_("%(sku)s is another product's number already.", sku=row["sku"])]})
-    if row.get("unit_price") is not None and not row.get("currency"):
-        row["currency"] = base_currency()
+        raise InvalidInput({"sku": [_taken(row["sku"])]})
+    row.update(_priced(row))
+
+
+def _taken(sku: str) -> str:
+    return str(_("%(sku)s is another product's number already.", sku=sku))
+
+
+def _priced(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a product's values with the currency of its price: the base one, where none is told."""
+    unpriced = row.get("unit_price") is None or row.get("currency")
+    return dict(row) if unpriced else {**row, "currency": base_currency()}
 
 
 def _check_rate(uow: UnitOfWork, row: Mapping[str, Any], own_id: int | None) -> None:

@@ -42,6 +42,8 @@ class ExchangeRate(RecordMixin, Model):
     to_currency: Mapped[str] = mapped_column(sa.String(3))
     rate: Mapped[Decimal] = mapped_column(Rate)
     valid_on: Mapped[dt.date]
+    #: Who published it (``ECB``); empty for one that somebody entered.
+    source: Mapped[str | None] = mapped_column(sa.String(60))
 
     __table_args__ = (sa.UniqueConstraint("from_currency", "to_currency", "valid_on"), sa.Index(None, "valid_on", "id"))
 

@@ -1,20 +1,22 @@
-"""Conversion into the company's base currency: exact, rounded half-even once, never with a rate of the future."""
+"""Conversion into the company's base currency: exact, rounded half-even once, never with a rate of the future.
+
+Base amounts keep four decimals, so that sums over them are exact; how many decimals of a currency people see is ISO 4217's.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 from flask import current_app
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.codes import currencies
-from crm_kernel.sales.models import ExchangeRate
+from crm_kernel.sales.quotes import Quote, days_by_currency, quotes_on
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -58,58 +60,91 @@ def share(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 
 def rate_on(uow: UnitOfWork, currency: str, day: dt.date) -> Decimal:
-    """Return what one unit of a currency was worth in the base currency: the latest rate not after the day; one query.
+    """Return what one unit of a currency was worth in the base currency on a day; one query, three for a cross rate.
 
     Raises:
-        InvalidInput: ``currency`` is no currency, or no rate is known for that day or before.
+        InvalidInput: ``currency`` is no currency, or no rate that is young enough is known for that day or before.
     """
     return rates_on(uow, [(currency, day)])[currency, day]
 
 
 def rates_on(uow: UnitOfWork, wanted: Iterable[tuple[str, dt.date]]) -> dict[tuple[str, dt.date], Decimal]:
-    """Return (currency, day) → rate for many at once; one query per foreign currency.
+    """Return (currency, day) → rate for many at once; one query per foreign currency, three for cross rates.
+
+    Which rate holds on a day is said in ``crm_kernel.sales.quotes``.
 
     Raises:
         InvalidInput: as for ``rate_on``.
     """
-    base, found = base_currency(), dict[tuple[str, dt.date], Decimal]()
-    days: dict[str, set[dt.date]] = {}
-    for currency, day in wanted:
-        days.setdefault(currency, set()).add(day)
-    for currency, its_days in days.items():
-        known = _rates(uow, currency, max(its_days)) if currency != base else [(dt.date.min, Decimal(1))]
-        for day in its_days:
-            rate = next((rate for valid_on, rate in known if valid_on <= day), None)
-            if rate is None:
-                raise _no_rate(currency, base, day)
-            found[currency, day] = rate
+    rates, missing = rates_and_reasons(uow, list(wanted))
+    for reason in missing.values():
+        raise InvalidInput({"currency": [reason]})
+    return rates
+
+
+def rates_and_reasons(
+    uow: UnitOfWork, wanted: Collection[tuple[str, dt.date]]
+) -> tuple[dict[tuple[str, dt.date], Decimal], dict[tuple[str, dt.date], str]]:
+    """Return (currency, day) → rate, and for the pairs without one why not; as many queries as ``rates_on``, twice if any."""
+    quotes = base_quotes_on(uow, wanted)
+    missing = [pair for pair in wanted if pair not in quotes]
+    old = base_quotes_on(uow, missing, any_age=True) if missing and max_rate_days() else {}
+    reasons = {pair: _why_none(*pair, old.get(pair)) for pair in missing}
+    return {pair: quotes[pair].rate for pair in wanted if pair in quotes}, reasons
+
+
+def base_quotes_on(
+    uow: UnitOfWork, wanted: Iterable[tuple[str, dt.date]], *, any_age: bool = False
+) -> dict[tuple[str, dt.date], Quote]:
+    """Return (currency, day) → the quote into the base currency that holds; pairs without one are left out.
+
+    As many queries as ``rates_on``.
+
+    Args:
+        any_age: a quote older than the setting ``rate_days`` is one too.
+    """
+    base, found = base_currency(), dict[tuple[str, dt.date], Quote]()
+    for currency, days in days_by_currency(wanted).items():
+        if currency == base:
+            quotes = {day: Quote(Decimal(1), day, "direct") for day in days}
+        else:
+            quotes = quotes_on(uow, currency, base, days, max_days=0 if any_age else max_rate_days())
+        found |= {(currency, day): quote for day, quote in quotes.items()}
     return found
 
 
-def _rates(uow: UnitOfWork, currency: str, until: dt.date) -> list[tuple[dt.date, Decimal]]:
-    """Return the rates of a currency up to a day, latest first."""
+def max_rate_days() -> int:
+    """Return the age in days beyond which a rate is not used: the setting ``rate_days``; 0 for any."""
+    from crm_kernel._internal.runtime import runtime_of
+
+    return runtime_of(current_app).config.rate_days
+
+
+def _why_none(currency: str, day: dt.date, old: Quote | None) -> str:
     if currency not in currencies():
-        message = _("%(found)s is no ISO 4217 currency code; expected for example EUR.", found=currency)
-        raise InvalidInput({"currency": [message]})
-    table = ExchangeRate
-    query = sa.select(table.valid_on, table.rate).where(
-        table.from_currency == currency, table.to_currency == base_currency(), table.valid_on <= until
+        return str(_("%(found)s is no ISO 4217 currency code; expected for example EUR.", found=currency))
+    base = base_currency()
+    if old is not None:
+        return _too_old(currency, base, day, old)
+    text: str = _(
+        "No exchange rate from %(currency)s to %(base)s is known on %(day)s or before. Add it under "
+        "Exchange rates, or from a file with the columns from_currency, to_currency, rate and valid_on: "
+        "crm import rates.csv --record exchange_rate",
+        currency=currency,
+        base=base,
+        day=day.isoformat(),
     )
-    return [(row[0], row[1]) for row in uow.session.execute(query.order_by(table.valid_on.desc()))]
+    return text
 
 
-def _no_rate(currency: str, base: str, day: dt.date) -> InvalidInput:
-    return InvalidInput(
-        {
-            "currency": [
-                _(
-                    "No exchange rate from %(currency)s to %(base)s is known on %(day)s or before. Add it under "
-                    "Exchange rates, or from a file with the columns from_currency, to_currency, rate and valid_on: "
-                    "crm import rates.csv --record exchange_rate",
-                    currency=currency,
-                    base=base,
-                    day=day.isoformat(),
-                )
-            ]
-        }
+def _too_old(currency: str, base: str, day: dt.date, known: Quote) -> str:
+    text: str = _(
+        "The latest exchange rate from %(currency)s to %(base)s before %(day)s is of %(known)s: older than the %(days)s "
+        "days of the setting rate_days. Add a newer one: crm rates set %(currency)s RATE --on %(day)s",
+        currency=currency,
+        base=base,
+        day=day.isoformat(),
+        known=known.day.isoformat(),
+        days=max_rate_days(),
     )
+    return text

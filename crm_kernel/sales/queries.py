@@ -17,6 +17,7 @@ from crm_kernel.customers.models import Customer
 from crm_kernel.database import Amount
 from crm_kernel.records.plan import record_type
 from crm_kernel.sales.models import Sale
+from crm_kernel.sales.money import base_currency
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -47,6 +48,8 @@ class CustomerSales:
     last_year: Decimal
     first_at: dt.datetime | None
     last_at: dt.datetime | None
+    #: Whether some were made in another currency, and are converted at the rate of their day.
+    converted: bool = False
 
 
 def sales_by(
@@ -78,17 +81,11 @@ def sales_of(uow: UnitOfWork, customer: Customer) -> CustomerSales:
     year_ago = uow.now - dt.timedelta(days=365)
     recent = sa.func.sum(sa.case((Sale.occurred_at >= year_ago, Sale.base_amount), else_=sa.literal(0, Amount)))
     query = sa.select(*_totals(), recent, sa.func.min(Sale.occurred_at), sa.func.max(Sale.occurred_at))
+    query = query.add_columns(sa.func.count(sa.case((Sale.currency != base_currency(), 1))))
     query = query.where(Sale.customer_id == customer.id, visible(uow.actor, record_type("sale")))
     row = uow.session.execute(query).one()
     zero = Decimal(0)
-    return CustomerSales(row[0], row[1] or zero, row[3] or zero, row[4], row[5])
-
-
-def recent_sales_of(uow: UnitOfWork, customer: Customer, *, limit: int = 5) -> Sequence[Sale]:
-    """Return a customer's latest sales that the actor may see, newest first; one query."""
-    query = sa.select(Sale).where(Sale.customer_id == customer.id, visible(uow.actor, record_type("sale")))
-    ordered = query.order_by(Sale.occurred_at.desc(), Sale.id.desc()).limit(limit)
-    return uow.session.execute(ordered).scalars().all()
+    return CustomerSales(row[0], row[1] or zero, row[3] or zero, row[4], row[5], row[6] > 0)
 
 
 def _totals() -> tuple[Any, ...]:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask_babel import lazy_gettext as _l
 
-from crm_kernel.contributions import Panel
+from crm_kernel.access.field_access import hidden_fields
+from crm_kernel.contributions import ImportMapping, Panel
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
-from crm_kernel.sales.catalogue import create_exchange_rate, create_product, update_exchange_rate, update_product
+from crm_kernel.sales.catalogue import (
+    create_exchange_rate,
+    create_product,
+    create_products,
+    update_exchange_rate,
+    update_product,
+)
 from crm_kernel.sales.models import ExchangeRate, Product, Sale
 from crm_kernel.sales.money import base_currency
 from crm_kernel.sales.queries import sales_of
+from crm_kernel.sales.recording import create_sales, withdraw_sale
 from crm_kernel.sales.schemas import ExchangeRateSchema, ProductSchema, RefundSchema, SaleSchema
 from crm_kernel.sales.services import refund_sale
 
@@ -24,6 +33,17 @@ if TYPE_CHECKING:
 def record_types() -> list[RecordType]:
     """Return the record types ``product``, ``exchange_rate`` and ``sale``."""
     return [_product(), _exchange_rate(), _sale()]
+
+
+def import_mappings() -> list[ImportMapping]:
+    """Return the mapping of a shop's invoice lines."""
+    return [
+        ImportMapping(
+            name="online_retail",
+            label=_l("Online Retail: invoice lines of a shop as products, customers and sales"),
+            path=Path(__file__).parents[1] / "mappings" / "online_retail.toml",
+        )
+    ]
 
 
 def panels() -> list[Panel]:
@@ -42,8 +62,11 @@ def panels() -> list[Panel]:
 
 
 def _load_sales(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
-    found = sales_of(uow, record)
-    return None if found.last_at is None else {"sales": found, "currency": base_currency()}
+    found, hidden = sales_of(uow, record), hidden_fields(uow.actor, "sale")
+    if found.last_at is None:
+        return None
+    shown = {"amounts": not hidden & {"amount", "base_amount"}, "days": "occurred_at" not in hidden}
+    return {"sales": found, "currency": base_currency(), **shown}
 
 
 def _give_back(uow: UnitOfWork, record: Sale, *, amount: Decimal | None = None) -> None:
@@ -73,7 +96,7 @@ def _product() -> RecordType:
             FormSection(title=_l("Product"), fields=("name", "sku", "category", "active")),
             FormSection(title=_l("Price"), fields=("unit_price", "currency", "tax_rate")),
         ),
-        services=Services(create=create_product, update=update_product),
+        services=Services(create=create_product, update=update_product, create_many=create_products),
         external_key=("sku",),
         nav_order=60,
     )
@@ -89,11 +112,11 @@ def _exchange_rate() -> RecordType:
         slug="exchange-rates",
         icon="currency-euro",
         title="from_currency",
-        columns=("from_currency", "to_currency", "rate", "valid_on"),
-        filters=("from_currency", "to_currency", "valid_on"),
+        columns=("from_currency", "to_currency", "rate", "valid_on", "source"),
+        filters=("from_currency", "to_currency", "valid_on", "source"),
         sorts=("valid_on", "from_currency"),
         default_sort="-valid_on",
-        form=(FormSection(title=_l("Rate"), fields=("from_currency", "to_currency", "rate", "valid_on")),),
+        form=(FormSection(title=_l("Rate"), fields=("from_currency", "to_currency", "rate", "valid_on", "source")),),
         services=Services(create=create_exchange_rate, update=update_exchange_rate),
         external_key=("from_currency", "to_currency", "valid_on"),
         nav_section="administration",
@@ -134,6 +157,9 @@ def _sale() -> RecordType:
         ),
         customer="customer_id",
         external_key=("source_plugin", "external_ref"),
+        # What was sold stays sold: recorded by modules and from files, and withdrawn only with the import it came by.
         verbs=("read", "export"),
+        imported=True,
+        services=Services(create_many=create_sales, delete=withdraw_sale),
         nav_order=40,
     )  # fmt: skip

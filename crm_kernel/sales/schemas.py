@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from marshmallow import Schema, ValidationError, fields, validate
 
-from crm_kernel.records.fields import Choice, Collection, Currency, Money, Reference
+from crm_kernel.records.fields import Choice, Collection, Currency, Money, Reference, four_decimals
 from crm_kernel.records.texts import Text
 from crm_kernel.sales.choices import CHANNELS
 from crm_kernel.sales.models import SaleLine
+from crm_kernel.sales.quotes import MAX_RATE
 
-#: Largest rate a BIGINT × 10^12 holds, rounded down.
-MAX_RATE = Decimal(9_000_000)
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 def _twelve_decimals(value: Decimal) -> None:
@@ -57,48 +58,72 @@ class ExchangeRateSchema(Schema):
         metadata={"label": _l("Rate"), "help": _l("What one unit of the first is worth in the second currency.")},
     )
     valid_on = fields.Date(required=True, metadata={"label": _l("Valid from")})
+    source = Text(
+        60,
+        allow_none=True,
+        metadata={"label": _l("Source"), "help": _l("Who published it: ECB. Empty for one that somebody entered.")},
+    )
 
 
 class SaleLineSchema(Schema):
     """One position of a sale."""
 
-    id = fields.UUID(attribute="uid", dump_only=True)
-    product = Reference("product", attribute="product_id", dump_only=True, metadata={"label": _l("Product")})
-    description = Text(300, dump_only=True, metadata={"label": _l("Description")})
-    quantity = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Quantity")})
-    unit_price = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Unit price")})
-    amount = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Amount")})
+    id = fields.UUID(attribute="uid")
+    product = Reference("product", attribute="product_id", allow_none=True, metadata={"label": _l("Product")})
+    description = Text(
+        300, allow_none=True, metadata={"label": _l("Description"), "help": _l("Left empty: the product's name.")}
+    )
+    quantity = fields.Decimal(as_string=True, validate=four_decimals, metadata={"label": _l("Quantity")})
+    unit_price = Money(required=True, metadata={"label": _l("Unit price")})
+    amount = Money(
+        allow_none=True,
+        metadata={"label": _l("Amount"), "help": _l("Left empty: the quantity times the unit price.")},
+    )
 
 
 class SaleSchema(Schema):
-    """A sale or refund in the ledger: recorded by modules, only read here."""
+    """A sale or refund in the ledger: recorded once, never changed."""
 
-    title = Text(300, dump_only=True, metadata={"label": _l("What was sold")})
-    customer = Reference("customer", attribute="customer_id", dump_only=True, metadata={"label": _l("Customer")})
-    occurred_at = fields.AwareDateTime(dump_only=True, metadata={"label": _l("When")})
-    channel = Choice(CHANNELS, dump_only=True, metadata={"label": _l("Channel")})
-    amount = Money(dump_only=True, metadata={"label": _l("Amount")})
-    currency = Currency(dump_only=True, metadata={"label": _l("Currency")})
+    title = Text(300, required=True, metadata={"label": _l("What was sold")})
+    customer = Reference(
+        "customer",
+        attribute="customer_id",
+        allow_none=True,
+        metadata={"label": _l("Customer"), "help": _l("Left empty: an anonymous sale.")},
+    )
+    occurred_at = fields.AwareDateTime(metadata={"label": _l("When")})
+    channel = Choice(CHANNELS, required=True, metadata={"label": _l("Channel")})
+    amount = Money(
+        allow_none=True,
+        metadata={"label": _l("Amount"), "help": _l("Negative: given back. Left empty: what the lines add up to.")},
+    )
+    currency = Currency(allow_none=True, metadata={"label": _l("Currency")})
     rate = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Exchange rate")})
     base_amount = fields.Decimal(
         as_string=True, dump_only=True, metadata={"label": _l("Amount in the base currency"), "show_as": "base_money"}
     )
-    margin = Money(dump_only=True, metadata={"label": _l("Margin")})
+    margin = Money(allow_none=True, metadata={"label": _l("Margin")})
     base_margin = fields.Decimal(
         as_string=True, dump_only=True, metadata={"label": _l("Margin in the base currency"), "show_as": "base_money"}
     )
-    owner = Reference("user", attribute="owner_id", dump_only=True, metadata={"label": _l("Representative")})
-    team = Reference("team", attribute="team_id", dump_only=True, metadata={"label": _l("Team")})
-    refund_of = Reference("sale", attribute="refund_of_id", dump_only=True, metadata={"label": _l("Refund of")})
-    source_plugin = Text(40, dump_only=True, metadata={"label": _l("Module"), "show_as": "module"})
-    external_ref = Text(255, dump_only=True, metadata={"label": _l("Reference in the source")})
+    owner = Reference("user", attribute="owner_id", allow_none=True, metadata={"label": _l("Representative")})
+    team = Reference("team", attribute="team_id", allow_none=True, metadata={"label": _l("Team")})
+    refund_of = Reference("sale", attribute="refund_of_id", allow_none=True, metadata={"label": _l("Refund of")})
+    source_plugin = Text(
+        40,
+        metadata={
+            "label": _l("Module"),
+            "show_as": "module",
+            "help": _l("Who tells of the sale: a module, or the name of another system."),
+        },
+    )
+    external_ref = Text(255, metadata={"label": _l("Reference in the source")})
     lines = Collection(
         SaleLineSchema,
         model=SaleLine,
         key="sale_id",
         order_by="position",
-        dump_only=True,
-        metadata={"label": _l("Lines")},
+        metadata={"label": _l("Lines"), "add_label": _l("Add a line"), "a_row_each": True},
     )
 
 

@@ -33,6 +33,8 @@ log = logging.getLogger("crm.live")
 MOST_STREAMS, MOST_OF_USER = 900, 12
 #: Seconds between two looks at the table, between two signs of life, and until a log-in is looked at again.
 LOOK_EVERY, PING_EVERY, CHECK_EVERY = 1.0, 15.0, 60.0
+#: Seconds in which open streams may end after SIGTERM; nothing is lost by cutting one.
+LEAVE_WITHIN = 2
 #: How far back each look goes: a notification is stored later than it was made. Beyond it the pages' own asking helps.
 WINDOW = dt.timedelta(seconds=30)
 
@@ -204,6 +206,8 @@ def serve_live(host: str, port: int) -> None:
         interface=Interfaces.WSGI,
         workers=1,
         blocking_threads=MOST_STREAMS + 20,
+        # A stream ends by itself only when its reader leaves: without a limit, one open page keeps the process for ever.
+        workers_kill_timeout=LEAVE_WITHIN,
         http=HTTPModes.http1,
         websockets=False,
         log_level=LogLevels.warning,

@@ -15,11 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crm_kernel.errors import CrmError
 from crm_kernel.server.order import Order
 from crm_kernel.server.sockets import BACKLOG
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 def main() -> None:
@@ -34,12 +37,14 @@ def main() -> None:
     serve(order, app)
 
 
-def serve(order: Order, app: Callable[..., Any]) -> None:
+def serve(order: Order, app: Flask) -> None:
     """Serve an application on the inherited socket; never returns."""
     from granian import Granian
     from granian._granian import SocketHolder
     from granian.constants import HTTPModes, Interfaces, RuntimeModes
     from granian.log import LogLevels
+
+    from crm_kernel.mail.transport import hang_up
 
     draining = threading.Event()
 
@@ -65,15 +70,15 @@ def serve(order: Order, app: Callable[..., Any]) -> None:
     server._ipc = {0: (None, None, None)}
     threading.Thread(target=_end_with_lifeline, args=(order, draining), daemon=True).start()
     server._spawn_worker(0, server._spawn_wsgi_worker, load).inner.run()
+    hang_up(app)
     os._exit(0)  # drained; tearing the interpreter down while granian's threads end has crashed
 
 
-def _build(order: Order) -> Callable[..., Any]:
+def _build(order: Order) -> Flask:
     from crm_kernel.app import create_app
     from crm_kernel.config import load_config
 
-    app = create_app(load_config(order.config_path), modules=order.modules, skip_failed=order.skip_failed)
-    return app
+    return create_app(load_config(order.config_path), modules=order.modules, skip_failed=order.skip_failed)
 
 
 def _closing_connections(app: Callable[..., Any], draining: threading.Event) -> Callable[..., Any]:

@@ -41,9 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers."""
+    """Declare the markers, and ignore what the first engine of a process ignores: pytest sets filters anew for each test."""
     config.addinivalue_line("markers", "crm_plugins(*names): build the application with these plugins")
     config.addinivalue_line("markers", "crm_databases(*kinds): run on these databases only")
+    config.addinivalue_line("filterwarnings", "ignore:Skipped unsupported reflection of expression-based index")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

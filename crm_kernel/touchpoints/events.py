@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
+
+from flask_babel import lazy_gettext as _l
 
 from crm_kernel.events import Event
 
@@ -14,6 +16,7 @@ class InteractionRecorded(Event):
     """A contact with a customer was recorded for the first time."""
 
     name: ClassVar[str] = "kernel.interaction_recorded"
+    event_label: ClassVar[Any] = _l("Interaction recorded")
 
     interaction_id: UUID
     customer_id: UUID

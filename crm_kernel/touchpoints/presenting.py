@@ -11,6 +11,7 @@ from flask import url_for
 from flask_babel import format_date, format_time, get_timezone
 from flask_babel import gettext as _
 
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.customers.models import Customer
 from crm_kernel.records.pages.presenting import moment_text
 from crm_kernel.records.plan import record_types
@@ -37,6 +38,8 @@ _ICONS: Mapping[str, str] = {
     "social": "share",
     "app": "device-mobile",
 }
+#: What an entry shows of a field that a role may hide.
+_SHOWN = {"body": "body", "actor": "actor_name", "source": "source_plugin"}
 _COLORS = {"in": "blue", "out": "green"}
 
 
@@ -46,7 +49,7 @@ def timeline_context(uow: UnitOfWork, customer: Customer, *, before: Moment | No
     types = record_types()
     may_log = uow.actor.may("interaction.create")
     return {
-        "timeline": [_entry(interaction, types, uow.now) for interaction in timeline.items],
+        "timeline": [_seen_entry(uow, interaction, types) for interaction in timeline.items],
         "timeline_more_url": _more_url(customer, timeline),
         "log_url": url_for("records.interaction_new", customer=customer.uid) if may_log else None,
     }
@@ -67,6 +70,13 @@ def _more_url(customer: Customer, timeline: Timeline) -> str | None:
     if moment is None:
         return None
     return url_for("customers.timeline", uid=customer.uid, before=f"{moment.occurred_at.isoformat()}_{moment.id}")
+
+
+def _seen_entry(uow: UnitOfWork, interaction: Interaction, types: Mapping[str, RecordType]) -> dict[str, Any]:
+    """Return an entry without the fields of touch points that are hidden from the actor."""
+    hidden = hidden_fields(uow.actor, "interaction")
+    shown = {name: None for name, field in _SHOWN.items() if field in hidden}
+    return _entry(interaction, types, uow.now) | shown
 
 
 def _entry(interaction: Interaction, types: Mapping[str, RecordType], now: dt.datetime) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from crm_kernel.access.actor import ANONYMOUS
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import PluginError, SecondFactorNeeded, Unauthenticated
 from crm_kernel.unit_of_work import UnitOfWork, reading, writing
+from crm_kernel.web.bodies import receive_body
 from crm_kernel.web.idempotency.once import once, wants_once
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def _guarded(view: Callable[..., Any], declared: Mapping[str, str]) -> Callable[
             with reading(ANONYMOUS, channel=channel(), request_id=request_id()) as uow:
                 identify(uow, needed)
             return view(*args, **kwargs)
+        if request.method not in _READING:
+            receive_body()
         with open_unit() as uow:
             identify(uow, needed)
             if wants_once():

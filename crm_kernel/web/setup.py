@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PrefixLoader
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.records.names import called
 from crm_kernel.records.projection import json_ready
 from crm_kernel.web.conditional import init_conditional
 from crm_kernel.web.edge import guard_routes, request_id
@@ -28,6 +29,18 @@ _HERE = Path(__file__).parent
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'"
+)
+#: Filters of templates whose value may be hidden from the reader, or not there yet.
+_SAYING = (
+    "dateformat",
+    "datetimeformat",
+    "timeformat",
+    "timedeltaformat",
+    "numberformat",
+    "decimalformat",
+    "currencyformat",
+    "percentformat",
+    "scientificformat",
 )
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -131,6 +144,7 @@ def _init_templates(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["icon_url"] = icon_url
+    app.jinja_env.filters["called"] = called
 
 
 def _init_languages(app: Flask) -> None:
@@ -147,6 +161,18 @@ def _init_languages(app: Flask) -> None:
         locale_selector=lambda: select_language() if has_request_context() else runtime.config.languages[0],
         timezone_selector=lambda: select_timezone() if has_request_context() else runtime.config.timezone,
     )
+    filters = app.jinja_env.filters
+    filters |= {name: _of_something(filters[name]) for name in _SAYING}
+
+
+def _of_something(say: Callable[..., str]) -> Callable[..., str]:
+    """Return a filter that says nothing of None; Flask-Babel's would say the present moment."""
+
+    @wraps(say)
+    def said(value: Any, *args: Any, **kwargs: Any) -> str:
+        return "" if value is None else say(value, *args, **kwargs)
+
+    return said
 
 
 def plugin_folder(plugin: object) -> Path:

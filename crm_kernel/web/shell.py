@@ -15,6 +15,8 @@ from crm_kernel.access.policy import permitted
 
 #: Sections of the navigation in order; plugins may name others, which follow.
 SECTIONS = ("work", "insight", "administration")
+#: Sections that are folded while the reader is elsewhere: rarely used, and too long to stand beside daily work.
+_FOLDABLE = frozenset({"administration"})
 
 
 def shell_context() -> dict[str, Any]:
@@ -63,7 +65,28 @@ def _navigation(runtime: Runtime, actor: Actor) -> list[dict[str, Any]]:
             )
             entry["active"] = (request.endpoint or "").startswith(record_type.endpoint + "_")
             entries.append((_section_order(record_type.nav_section), record_type.nav_order, entry))
-    return [entry for _section, _order, entry in sorted(entries, key=lambda found: found[:2])]
+    found = [entry for _section, _order, entry in sorted(entries, key=lambda entry: entry[:2])]
+    _mark_one(found)
+    reached = {entry["place"] for entry in found if entry["active"]}
+    return [{**entry, "folded": entry["foldable"] and entry["place"] not in reached} for entry in found]
+
+
+def _mark_one(found: list[dict[str, Any]]) -> None:
+    """Leave one entry marked: of ``webhook`` and ``webhook_source`` begin the same endpoints, the longer name is meant."""
+    marked = sorted((entry for entry in found if entry["active"]), key=lambda entry: len(entry["endpoint"]))
+    for entry in marked[:-1]:
+        entry["active"] = False
+    if not marked:
+        _mark_nearest(found)
+
+
+def _mark_nearest(found: list[dict[str, Any]]) -> None:
+    """Mark the entry below whose address the reader is: ``/jobs`` for the page of one job."""
+    above = [
+        entry for entry in found if request.path.startswith(entry["url"].rstrip("/") + "/") and entry["url"] != "/"
+    ]
+    if above:
+        max(above, key=lambda entry: len(entry["url"]))["active"] = True
 
 
 def _entry(label: str, icon: str, endpoint: str, section: str) -> dict[str, Any]:
@@ -74,6 +97,7 @@ def _entry(label: str, icon: str, endpoint: str, section: str) -> dict[str, Any]
         "endpoint": endpoint,
         "active": request.endpoint == endpoint,
         "place": section,
+        "foldable": section in _FOLDABLE,
         "section": _section_label(section),
     }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask_babel import lazy_gettext as _l
 
 from crm_kernel.contributions import DashboardTile
+from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.pages.listing import address
 from crm_kernel.records.pages.presenting import plain_text, record_url, title_of
 from crm_kernel.records.plan import plan_of, record_type
@@ -45,6 +46,8 @@ def tiles() -> list[DashboardTile]:
 def _newest(uow: UnitOfWork, name: str, when: str) -> Mapping[str, Any] | None:
     wanted = record_type(name)
     plan = plan_of(wanted)
+    if when in hidden_from(uow.actor, plan):  # the order would tell
+        return None
     arguments = [("sort", f"-{when}")]
     query = parse_query(wanted, [*arguments, ("limit", str(SHOWN)), ("fields", f"{wanted.title},{when}")])
     items = [

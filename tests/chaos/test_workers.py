@@ -91,15 +91,13 @@ def test_three_kills_lose_no_job_and_repeat_none(site, kit, start_worker, until)
     load.check(site, seed)
 
 
-def test_three_kills_of_relay_and_celery_worker_lose_no_job_and_repeat_none(
-    site, kit, start_worker, until, broker_queue
-):
+def test_three_kills_of_relay_and_celery_worker_lose_no_job_and_repeat_none(site, kit, start_worker, until, broker):
     seed = random.randrange(10**6)
     dice, load = random.Random(seed), Load()
     load.fill(site, kit, CELERY_SIZE)
 
     def start(engine, number):
-        return start_worker(f"{engine}{number}", LEASE_SECONDS, engine=engine, queue=broker_queue)
+        return start_worker(f"{engine}{number}", LEASE_SECONDS, engine=engine, queue=broker.queue, broker=broker.url)
 
     relay, tasks = start("relay", 0), start("tasks", 0)
     for number, point in enumerate(_points(dice, CELERY_SIZE), start=1):

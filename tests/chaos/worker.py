@@ -2,8 +2,7 @@
 
 Run as a script it imports everything once and then forks one worker per line of its input, because a process that
 starts from nothing spends seconds importing: ``{"url": …, "name": …, "lease_seconds": …, "output": FILE}``; with ``"engine": "relay"``
-or ``"tasks"`` and a ``"queue"`` it is that half of the Celery engine on the broker ``CRM_TEST_BROKER_URL``. A worker
-writes ``started <pid>`` and ``stopped`` into its file. Every job leaves one effect; at a label that starts with ``freeze``
+or ``"tasks"``, a ``"queue"`` and a ``"broker"`` (its address) it is that half of the Celery engine. A worker writes ``started <pid>`` and ``stopped`` into its file. Every job leaves one effect; at a label that starts with ``freeze``
 it writes ``frozen`` and stops itself (SIGSTOP) before it does, until somebody continues it.
 """
 
@@ -65,7 +64,7 @@ def pieces() -> harness.Pieces:
     )
 
 
-def run(url: str, name: str, lease_seconds: float, engine: str = "embedded", queue: str = "") -> None:
+def run(url: str, name: str, lease_seconds: float, engine: str = "embedded", queue: str = "", broker: str = "") -> None:
     """Run one worker until SIGTERM."""
     IS_WORKER.set()
     stop = threading.Event()
@@ -75,12 +74,12 @@ def run(url: str, name: str, lease_seconds: float, engine: str = "embedded", que
     if engine == "tasks":
         from crm_kernel.jobs.celery_engine import celery_application, serve_tasks
 
-        serve_tasks(celery_application(harness.BROKER_URL, queue=queue), app, threads=2, lease_seconds=lease_seconds)
+        serve_tasks(celery_application(broker, queue=queue), app, threads=2, lease_seconds=lease_seconds)
     elif engine == "relay":
         from crm_kernel.jobs.celery_engine import celery_application, publisher
         from crm_kernel.jobs.relaying import Relay
 
-        publish = publisher(celery_application(harness.BROKER_URL, queue=queue))
+        publish = publisher(celery_application(broker, queue=queue))
         Relay(app, name, poll_seconds=0.05, lease_seconds=lease_seconds, publish=publish).run_forever(stop)
     else:
         Runner(app, name, poll_seconds=0.05, lease_seconds=lease_seconds).run_forever(stop)

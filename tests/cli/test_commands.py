@@ -114,6 +114,11 @@ class TestConfig:
         assert shown["database_url"] == "postgresql+psycopg://bob:********@db.example/crm"
         assert shown["plugin_settings"]["mail"]["api_token"] == "********"
 
+    def test_a_password_with_an_at_sign_is_masked_to_its_end(self, crm):
+        result = crm("config", "show", "--json", env={"CRM_JOBS_BROKER_URL": "amqp://crm:p@ss@broker//"})
+
+        assert json.loads(result.stdout)["jobs_broker_url"] == "amqp://crm:********@broker//"
+
 
 class TestUsers:
     """``crm users``."""
@@ -161,7 +166,7 @@ class TestUsers:
         result = crm("users", "reset-password", ADMIN, "--password-stdin", input="four unrelated garden words\n")
 
         assert (result.exit_code, result.stdout) == (0, "")
-        assert result.stderr == f"The password of {ADMIN} is set; his sessions have ended.\n"
+        assert result.stderr == f"The password of {ADMIN} is set; his sessions and API tokens have ended.\n"
 
     def test_a_dry_run_of_a_new_password_does_not_say_that_it_is_set(self, crm, instance):
         result = crm("users", "reset-password", ADMIN, "--dry-run")
@@ -200,7 +205,7 @@ class TestDoctor:
         found = json.loads(result.stdout)
         assert [check["name"] for check in found if check["health"] == "error"] == ["database"]
         assert {check["name"]: check["message"] for check in found if check["health"] == "skipped"} == dict.fromkeys(
-            ["migrations", "modules", "orphans", "dead letters", "registered checks"],
+            ["migrations", "modules", "orphans", "dead letters", "encrypted values", "registered checks"],
             "not checked: the database does not answer",
         )
         assert "1 of " in result.stderr
@@ -223,7 +228,7 @@ class TestDoctor:
         [error] = [check for check in found if check["health"] == "error"]
         assert (error["name"], error["fix"]) == ("migrations", "crm db upgrade")
         skipped = {check["name"]: check["fix"] for check in found if check["health"] == "skipped"}
-        assert skipped == {"dead letters": "crm db upgrade", "registered checks": "crm db upgrade"}
+        assert skipped == dict.fromkeys(["dead letters", "encrypted values", "registered checks"], "crm db upgrade")
 
     def test_a_database_that_only_reads_is_named_and_the_rest_is_checked(self, crm, instance, monkeypatch):
         from crm_kernel.migrations import running
@@ -252,6 +257,47 @@ class TestDoctor:
         instance.config.chmod(0o644)
 
         assert self.checks(crm("doctor", "--json"))["secret key"]["health"] == "warning"
+
+    @pytest.mark.parametrize("key", ["x" * 40, "changeme" * 5, "0123456789ab" * 4])
+    def test_a_key_that_was_typed_rather_than_made_by_chance_is_an_error(self, crm, instance, key):
+        found = self.checks(crm("doctor", "--json", env={"CRM_SECRET_KEY": key}))["secret key"]
+
+        assert found["health"] == "error"
+        assert "CRM_SECRET_KEY in the environment can be guessed" in found["message"]
+        assert key not in found["message"]
+
+    def test_another_key_than_that_of_the_secrets_is_named_with_what_they_are(self, crm, instance):
+        assert crm("identity-providers", "add", "Staff", "https://login.example.com", "crm").exit_code == 0
+        assert crm("identity-providers", "secret", "Staff", "--value", "s3cret").exit_code == 0
+        right = self.checks(crm("doctor", "--json"))["encrypted values"]
+
+        result = crm("doctor", "--json", env={"CRM_SECRET_KEY": "Zq8-another_key.of48chars:made+by/chance=7Jx2Lw"})
+
+        assert (right["health"], right["message"]) == ("ok", "1 can be read")
+        found = self.checks(result)["encrypted values"]
+        assert (found["health"], found["message"]) == (
+            "error",
+            "1 of 1 log-in providers were encrypted with another secret_key",
+        )
+        assert "crm identity-providers secret" in found["fix"]
+
+    def test_a_replaced_key_is_rotated_out(self, crm, instance):
+        old = instance.config.read_text().partition('secret_key = "')[2].partition('"')[0]
+        new = {"CRM_SECRET_KEY": "Zq8-another_key.of48chars:made+by/chance=7Jx2Lw"}
+        both = {**new, "CRM_PREVIOUS_SECRET_KEYS": old}
+        assert crm("identity-providers", "add", "Staff", "https://login.example.com", "crm").exit_code == 0
+        assert crm("identity-providers", "secret", "Staff", "--value", "s3cret").exit_code == 0
+
+        planned = crm("secrets", "rotate", "--json", env=both)
+        lost = crm("secrets", "rotate", "--json", env=new)
+        done = crm("secrets", "rotate", "--yes", "--json", env=both)
+
+        assert (planned.exit_code, lost.exit_code, done.exit_code) == (0, 6, 0)
+        assert json.loads(planned.stdout) == json.loads(done.stdout)
+        assert {row["what"]: row["rotated"] for row in json.loads(done.stdout)}["log-in providers"] == 1
+        assert self.checks(crm("doctor", "--json", env=new))["encrypted values"]["health"] == "ok"
+        shown = crm("config", "show", "--json", env=both).stdout
+        assert old not in shown
 
     @pytest.mark.parametrize(
         ("version", "health"),

@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import sys
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +32,15 @@ OTHER = "01990000-0000-7000-8000-00000000000f"
 MERGE_RUN = "01990000-0000-7000-8000-000000000010"
 SUPPRESSION = "01990000-0000-7000-8000-00000000000d"
 RESTING = "01990000-0000-7000-8000-00000000000b"
+#: One that stands for what a module declares.
+DECLARED = "01990000-0000-7000-8000-00000000004d"
 BULK_RUN = "01990000-0000-7000-8000-00000000000e"
 DONE_RUN = "01990000-0000-7000-8000-00000000000e"
 STOPPED_RUN = "01990000-0000-7000-8000-00000000000f"
 WEBHOOK = "01990000-0000-7000-8000-00000000000e"
 SILENT = "01990000-0000-7000-8000-00000000000f"
-READY_JOB = 7
+READY_JOB = "01990000-0000-7000-8000-000000000c07"
+DEAD_JOB = "01990000-0000-7000-8000-000000000c05"
 RULE_ACTIONS = '[{"action": "kernel.add_note", "params": {"summary": "Hello"}}]'
 #: Command → its arguments. Every command with ``--dry-run`` must be here.
 CALLS = {
@@ -53,18 +57,29 @@ CALLS = {
     "audit verify": [],
     "audit head": [],
     "users create": ["carl@example.com", "--role", "reader"],
+    "users invite": ["dan@example.com", "--role", "reader"],
     "users deactivate": ["bob@example.com"],
     "users activate": ["ivy@example.com"],
     "users reset-password": ["bob@example.com"],
+    "users reset-link": ["bob@example.com"],
     "users sign-out": ["bob@example.com"],
     "users reset-second-factor": ["bob@example.com"],
     "users token": ["bob@example.com", "--name", "script"],
     "users assign": ["bob@example.com", "manager"],
     "teams create": ["North"],
+    "settings set": ["company_name", "Acme"],
+    "settings reset": ["job_days"],
+    "roles create": ["branch"],
+    "roles grant": ["reader", "customer.update"],
+    "roles revoke": ["reader", "*.read"],
+    "identity-providers add": ["Staff", "https://login.example.com", "crm"],
+    "identity-providers change": ["Known", "--disable"],
+    "identity-providers secret": ["Known", "--value", "s3cret"],
     "roles fields restrict": ["reader", "customer", "notes", "hidden"],
     "roles fields free": ["manager", "customer", "notes"],
     "fields add": ["customer", "color", "--kind", "text"],
     "fields change": ["customer", "tier", "--listed"],
+    "fields move": ["customer", "tier", "down"],
     "fields archive": ["customer", "tier"],
     "fields restore": ["customer", "old"],
     "fields remove": ["customer", "old", "--yes"],
@@ -72,7 +87,9 @@ CALLS = {
     "import undo": [DONE_RUN],
     "import resume": [STOPPED_RUN],
     "customers duplicates scan": [],
+    "customers duplicates train": ["--forget"],
     "customers duplicates dismiss": [PAIR],
+    "customers duplicates merge": [PAIR, "--into", CUSTOMER],
     "customers merge": [CUSTOMER, OTHER],
     "customers unmerge": [MERGE_RUN],
     "consent record": [CUSTOMER, "--channel", "email", "--purpose", "marketing", "--status", "given"],
@@ -80,6 +97,7 @@ CALLS = {
     "customers erase": [CUSTOMER, "--yes"],
     "customers hold": [CUSTOMER, "--reason", "lawsuit"],
     "privacy retention run": ["idle", "--yes"],
+    "secrets rotate": ["--yes"],
     "privacy reapply": ["erased.json"],
     "consent ask": [CUSTOMER, "--purpose", "marketing", "--print-link"],
     "consent suppress": ["ada@crm.test"],
@@ -96,17 +114,31 @@ CALLS = {
     "webhooks secret": [WEBHOOK, "--replace"],
     "webhooks replay": [WEBHOOK, "--since", "2026-01-01"],
     "jobs retry": ["--all"],
-    "jobs cancel": [str(READY_JOB)],
+    "jobs cancel": [READY_JOB],
     "jobs queue": ["mail", "--per-minute", "60"],
     "jobs run": ["kernel.housekeeping"],
     "jobs schedule add": ["kernel.housekeeping", "0 5 * * *"],
+    "jobs schedule set": [SCHEDULE, "0 7 * * *"],
+    "jobs schedule restore": [DECLARED],
     "jobs schedule pause": [SCHEDULE],
     "jobs schedule resume": [RESTING],
     "jobs schedule remove": [SCHEDULE],
     "records bulk": ["customer", "--all", "--set", "stage=former"],
     "records undo": [BULK_RUN],
+    "records create": ["tag", "--set", "name=VIP"],
+    "records update": ["customer", CUSTOMER, "--set", "stage=former"],
+    "records delete": ["customer", OTHER, "--yes"],
+    "records act": ["webhook", WEBHOOK, "disable", "--yes"],
+    "views import": ["views.json"],
+    "views default": ["Everybody's"],
+    "views delete": ["Everybody's", "--yes"],
     "demo load": ["--today", "2026-06-01"],
+    "rates set": ["EUR", "1.08", "--on", "2026-06-01"],
+    "rates import": ["eurofxref.csv"],
+    "rates fetch": [],
+    "rates revalue": ["--yes"],
 }
+ECB = "Date, USD, JPY, \n20 November 2026, 1.0825, 169.30, \n"
 PLUGIN = """
 from crm_kernel.contributions import Subscriber
 from crm_kernel.customers.events import CustomerCreated
@@ -244,6 +276,8 @@ def _fill(place: Place) -> None:
     crm("init", "site", "--admin-email", "ann@example.com", "--yes")
     os.chdir(place.site)
     config = load_config()
+    Path("eurofxref.csv").write_text(ECB)
+    Path("views.json").write_text('[{"name": "New", "record_type": "customer", "sharing": "everyone"}]')
     Path("people.csv").write_text("kind,given_name,family_name\nperson,Ada,Lovelace\nperson,,\n")
     Path("one.csv").write_text("kind,given_name,family_name\nperson,Grace,Hopper\nperson,Alan,Turing\n")
     crm("import", "one.csv", "--record", "customer", "--yes")
@@ -254,6 +288,7 @@ def _fill(place: Place) -> None:
     crm("users", "deactivate", "ivy@example.com")
     crm("roles", "fields", "restrict", "manager", "customer", "notes", "read")
     crm("fields", "add", "customer", "tier", "--kind", "text")
+    crm("fields", "add", "customer", "size", "--kind", "text")
     crm("fields", "add", "customer", "old", "--kind", "text")
     crm("fields", "archive", "customer", "old")
     for name in ("Loud", "Silent"):
@@ -262,7 +297,8 @@ def _fill(place: Place) -> None:
     lifecycle.purge(config, "alpha", Path("alpha-export"))
     migrations.upgrade(config, ["alpha"])
     _store_rows(place.site / "crm.db")
-    with create_app(config, modules=[]).app_context():
+    _store_secrets(place.site, config.secret_key)
+    with create_app(load_config(), modules=[]).app_context():  # as the file is now: digests keep the key before
         digest = str(erased_digest(uuid.UUID(CUSTOMER)))
     (place.site / "erased.json").write_text(json.dumps([{"digest": digest}]))
 
@@ -280,12 +316,13 @@ def _store_rows(database: Path) -> None:
         DELETE FROM job;
         INSERT INTO event (id, uid, name, version, occurred_at, payload, actor, channel, request_id, causation_depth)
             VALUES (99, X'{EVENT.replace("-", "")}', 'kernel.customer_created', 1, {at}, '{{}}', 'system', 'cli', 'r', 0);
-        INSERT INTO job (id, module, name, event_id, payload, run_at, state, failures, created_at) VALUES
-            (5, 'alpha', 'alpha.greet', 99, '{{}}', {at}, 3, 10, {at}),
-            ({READY_JOB}, 'alpha', 'alpha.other', NULL, '{{}}', {at}, 0, 0, {at});
+        INSERT INTO job (uid, module, name, event_id, payload, run_at, state, failures, created_at) VALUES
+            (X'{DEAD_JOB.replace("-", "")}', 'alpha', 'alpha.greet', 99, '{{}}', {at}, 3, 10, {at}),
+            (X'{READY_JOB.replace("-", "")}', 'alpha', 'alpha.other', NULL, '{{}}', {at}, 0, 0, {at});
         INSERT INTO job_schedule (uid, name, module, job, payload, cron, zone, paused, next_at, created_at) VALUES
             (X'{SCHEDULE.replace("-", "")}', 'one', 'kernel', 'kernel.housekeeping', '{{}}', '0 5 * * *', 'UTC', 0, {at}, {at}),
-            (X'{RESTING.replace("-", "")}', 'two', 'kernel', 'kernel.housekeeping', '{{}}', '0 6 * * *', 'UTC', 1, {at}, {at});
+            (X'{RESTING.replace("-", "")}', 'two', 'kernel', 'kernel.housekeeping', '{{}}', '0 6 * * *', 'UTC', 1, {at}, {at}),
+            (X'{DECLARED.replace("-", "")}', 'kernel.retention', 'kernel', 'kernel.retention', '{{}}', '0 6 * * *', 'UTC', 0, {at}, {at});
         INSERT INTO bulk_run (id, uid, record_type, what, state, by_system, changed, finished_at, created_at, updated_at)
             VALUES (1, X'{BULK_RUN.replace("-", "")}', 'customer', 'update', 'done', 1, 1, CURRENT_TIMESTAMP, {at}, {at});
         INSERT INTO duplicate_candidate (uid, first_id, second_id, score, levels, state, found_at)
@@ -293,6 +330,13 @@ def _store_rows(database: Path) -> None:
         INSERT INTO rule (uid, name, enabled, record_type, event, actions, as_system, created_at, updated_at) VALUES
             (X'01990000000070008000000000000021', 'Resting', 0, 'customer', 'kernel.customer_created', '{RULE_ACTIONS}', 1, {at}, {at}),
             (X'01990000000070008000000000000022', 'Running', 1, 'customer', 'kernel.customer_created', '{RULE_ACTIONS}', 1, {at}, {at});
+        INSERT INTO saved_view (uid, record_type, name, sharing, created_at, updated_at)
+            VALUES (X'01990000000070008000000000000023', 'customer', 'Everybody''s', 'everyone', {at}, {at});
+        INSERT INTO setting (name, value) VALUES
+            ('customers.duplicates', '{{"weights": {{"m": [], "u": [], "prior": 0.1, "by": "splink"}}}}'),
+            ('value:job_days', '{{"value": 9, "sealed": false, "at": "2026-01-01T00:00:00+00:00", "by": "Ann"}}');
+        INSERT INTO identity_provider (uid, name, issuer, client_id, created_at, updated_at) VALUES
+            (X'01990000000070008000000000000031', 'Known', 'https://known.example.com', 'crm', {at}, {at});
         UPDATE import_run SET uid = X'{DONE_RUN.replace("-", "")}' WHERE id = (SELECT min(id) FROM import_run);
         UPDATE import_run SET uid = X'{STOPPED_RUN.replace("-", "")}', state = 'stopped',
             checkpoint = '{{"source": 0, "rows": 0}}' WHERE id = (SELECT max(id) FROM import_run);
@@ -316,6 +360,20 @@ def _store_rows(database: Path) -> None:
     connection.close()
 
 
+def _store_secrets(site: Path, key: str) -> None:
+    """Encrypt what is kept encrypted for the ids it has by now: all with the key in force but one with the one before."""
+    from crm_kernel.records.sealing import seal_with
+
+    file, before = site / "crm.toml", "one-secret-key-that-was-replaced-since-then"
+    file.write_text(f'previous_secret_keys = ["{before}"]\n{file.read_text()}')
+    kept = (("app_user", "tf_totp_secret", "totp", before), ("webhook_endpoint", "secret", "webhook secret", key))
+    with closing(sqlite3.connect(site / "crm.db")) as connection, connection:
+        for table, column, use, sealed_with in kept:
+            for (uid,) in connection.execute(f"SELECT uid FROM {table} WHERE {column} IS NOT NULL").fetchall():
+                text = seal_with(sealed_with, b"hidden", bound_to=(use, str(uuid.UUID(bytes=uid))))
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE uid = ?", (text, uid))
+
+
 @pytest.fixture
 def place(prepared: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A copy of the instance, as the current folder, with its modules installed."""
@@ -326,6 +384,7 @@ def place(prepared: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(copy.folder / "wheels"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(copy.site)
+    monkeypatch.setattr("crm_kernel.sales.publishing.fetch_ecb", lambda which, policy: ECB.encode())  # no network
     yield copy
     for name in [name for name in sys.modules if re.match(r"crm_(alpha|beta|gamma|delta|epsilon)\b", name)]:
         del sys.modules[name]

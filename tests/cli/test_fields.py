@@ -25,6 +25,24 @@ def test_a_field_is_declared_changed_archived_and_removed(crm, instance):
     assert listed(crm) == []
 
 
+def test_fields_of_a_section_are_put_in_order(crm, instance):
+    for name in ("a", "b"):
+        crm("fields", "add", "customer", name, "--kind", "text")
+
+    moved, again = crm("fields", "move", "customer", "b", "up"), crm("fields", "move", "customer", "b", "up")
+
+    assert [field["name"] for field in listed(crm)] == ["cf_b", "cf_a"]
+    assert (moved.stderr, again.stderr) == ("cf_b is moved.\n", "cf_b is at the end already.\n")
+
+
+def test_a_field_goes_back_to_the_section_at_the_end(crm, instance):
+    crm(*ADD, "--section", "Person")
+
+    crm("fields", "change", "customer", "tier", "--section", "")
+
+    assert listed(crm)[0]["section"] is None
+
+
 def test_the_list_says_everything_about_a_field(crm, instance):
     crm(*ADD, "--default", "gold", "--section", "Person")
 

@@ -51,6 +51,17 @@ def test_a_queue_is_limited_and_paused_until_it_is_resumed(crm, instance):
     assert answer(crm, "jobs", "show", str(number))["state"] == "done"
 
 
+def test_the_times_of_a_schedule_are_changed_and_the_next_runs_named(crm, instance):
+    made = answer(crm, "jobs", "schedule", "add", "kernel.housekeeping", "0 5 * * *", "--timezone", "Asia/Tokyo")[0]
+
+    tried = crm("jobs", "schedule", "set", made["id"], "30 6 * * *", "--dry-run", "--json")
+    changed = crm("jobs", "schedule", "set", made["id"], "30 6 * * *", "--json")
+
+    assert tried.output.count("06:30+0900") == 3
+    assert '"cron": "30 6 * * *"' in changed.output
+    assert answer(crm, "jobs", "schedules", "--job", "kernel.housekeeping")[0]["timezone"] == "Asia/Tokyo"
+
+
 def test_a_schedule_is_added_paused_resumed_and_removed(crm, instance):
     made = answer(crm, "jobs", "schedule", "add", "kernel.housekeeping", "0 5 * * *", "--timezone", "Asia/Tokyo")[0]
     assert (made["timezone"], made["next_at"][11:16], made["declared"]) == ("Asia/Tokyo", "20:00", False)
@@ -70,6 +81,11 @@ def test_a_schedule_is_added_paused_resumed_and_removed(crm, instance):
         (["queue", "mail"], "say --per-minute, --pause or --resume"),
         (["schedule", "add", "kernel.housekeeping", "0 0 30 2 *"], "expected minute, hour"),
         (["schedule", "add", "kernel.housekeeping", "0 5 * * *", "--timezone", "Mars"], "'Mars': unknown"),
+        (
+            ["schedule", "set", "01990000-0000-7000-8000-00000000000a", "0 5 * * *"],
+            "List them with: crm jobs schedules",
+        ),
+        (["schedule", "restore", "01990000-0000-7000-8000-00000000000a"], "List them with: crm jobs schedules"),
         (["schedule", "pause", "01990000-0000-7000-8000-00000000000a"], "List them with: crm jobs schedules"),
     ],
 )

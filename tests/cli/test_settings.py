@@ -28,6 +28,7 @@ class DialPlugin(Plugin):
         ({"CRM_SECRET_KEY": "short"}, "CRM_SECRET_KEY in the environment: 5 characters"),
         ({"CRM_PORT": "99999"}, "CRM_PORT in the environment: found 99999"),
         ({"CRM_PORT": "many"}, "CRM_PORT in the environment: found 'many', expected int"),
+        ({"CRM_NAME_ORDER": "first"}, "CRM_NAME_ORDER in the environment: found 'first', expected one of given-first"),
     ],
 )
 def test_an_error_names_the_variable_a_setting_comes_from(crm, instance, environment, words):

@@ -14,13 +14,30 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from playwright.sync_api import expect
 
 #: Longest wait for anything that has to happen: only a failing test waits so long, and machines of CI are loaded.
 PATIENCE = 120.0
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+#: Colours that still fade are neither the one nor the other; what inherits them begins to fade a frame later.
+SETTLE = """async () => {
+  for (let round = 0; round < 6; round++) {
+    for (const animation of document.getAnimations()) { try { animation.finish(); } catch { animation.cancel(); } }
+    await new Promise(requestAnimationFrame);
+  }
+}"""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Colleague(NamedTuple):
+    """Somebody else who uses the instance: the public id, and the browser state of a log-in."""
+
+    id: str
+    state: Any
 
 
 class Site:
@@ -133,14 +150,50 @@ def _patience():
 @pytest.fixture(scope="session")
 def signed_in(site: Site, browser):
     """The browser state of the administrator, logged in once."""
+    return _log_in(site, browser, site.login["email"], site.login["password"])
+
+
+@pytest.fixture(scope="session")
+def api(site: Site, browser, signed_in):
+    """Call the API as the administrator: ``api("customers", kind="person", family_name="Doe")`` → what it answers."""
+    context = browser.new_context(base_url=site.url, storage_state=signed_in)
+    page = context.new_page()
+    page.goto("/")
+    headers = {"X-CSRFToken": page.locator("meta[name=csrf-token]").get_attribute("content"), "Referer": site.url}
+
+    def call(path, *, version=None, **fields):
+        based = {} if version is None else {"If-Match": f'"{version}"'}
+        answer = context.request.post(f"/api/{path}", data=fields, headers={**headers, **based})
+        assert answer.ok, answer.text()
+        return answer.json()
+
+    yield call
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def colleague(site: Site, browser, api):
+    """Make users: ``colleague("Grace Hopper", team=…)`` → who it is, logged in."""
+
+    def make(name, role="representative", team=None):
+        email, password = f"{name.split()[0].lower()}@site.example", "correct horse battery staple"
+        user = api("users", name=name, email=email, **({"team": team} if team else {}))
+        user = api(f"users/{user['id']}/assign_role", role=role, version=user["version"])
+        api(f"users/{user['id']}/set_password", password=password, version=user["version"])
+        return Colleague(user["id"], _log_in(site, browser, email, password))
+
+    return make
+
+
+def _log_in(site: Site, browser, email: str, password: str):
     context = browser.new_context(base_url=site.url, locale="en-GB")
     context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
-    page.goto("/")
-    page.locator("[name=email]").fill(site.login["email"])
-    page.locator("[name=password]").fill(site.login["password"])
+    page.goto("/auth/login")
+    page.locator("[name=email]").fill(email)
+    page.locator("[name=password]").fill(password)
     page.get_by_role("button", name="Log in", exact=True).click()
-    page.wait_for_url(site.url + "/")
+    page.wait_for_url(lambda address: "/auth/login" not in address)
     state = context.storage_state()
     context.close()
     return state
@@ -151,13 +204,13 @@ def open_page(site: Site, browser, signed_in):
     """Open pages as the administrator: ``open_page(width=360)``; what they say on the console is checked at the end."""
     contexts, said, asked = [], [], []
 
-    def watch(page):
+    def watch(page, known):
         page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url) if not _own(request.url, site) else None)
+        page.on("request", lambda request: asked.append(request.url) if not request.url.startswith(known) else None)
         return page
 
-    def open_(*, width: int = 1280, height: int = 900, **options):
+    def open_(*, width: int = 1280, height: int = 900, also: tuple[str, ...] = (), **options):
         context = browser.new_context(
             base_url=site.url,
             locale=options.pop("locale", "en-GB"),
@@ -167,7 +220,7 @@ def open_page(site: Site, browser, signed_in):
         )
         context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)
-        return watch(context.new_page())
+        return watch(context.new_page(), (site.url, "data:", "blob:", *also))
 
     open_.expected = []
     yield open_
@@ -178,5 +231,38 @@ def open_page(site: Site, browser, signed_in):
     assert asked == []
 
 
-def _own(url: str, site: Site) -> bool:
-    return url.startswith((site.url, "data:", "blob:"))
+@pytest.fixture(scope="session")
+def violations():
+    """Ask axe: ``violations(page)`` → what it finds per view, such as ``1280 dark: color-contrast at .crm-x: …``.
+
+    The views are a desk and a phone, light and dark; ``widths=(360,)`` leaves the others out, and
+    ``violations.as_it_is(page)`` looks at the page as it stands.
+    """
+
+    def find(page, widths=(1280, 360)) -> list[str]:
+        return [text for width in widths for scheme in ("light", "dark") for text in _violations(page, width, scheme)]
+
+    find.as_it_is = _axe
+    return find
+
+
+def _violations(page, width: int, scheme: str) -> list[str]:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.wait_for_function("scheme => document.documentElement.dataset.bsTheme === scheme", arg=scheme)
+    page.evaluate(SETTLE)
+    return [f"{width} {scheme}: {text}" for text in _axe(page)]
+
+
+def _axe(page) -> list[str]:
+    assert AXE.is_file(), f"{AXE} is missing: make install fetches it"
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text("utf-8"))
+    result = page.evaluate(
+        "tags => axe.run({exclude: [['.swagger-ui']]}, {runOnly: tags, resultTypes: ['violations']})", RULES
+    )
+    return [
+        f"{rule['id']} at {node['target']} {node['html'][:150]}: {node['failureSummary']}"
+        for rule in result["violations"]
+        for node in rule["nodes"]
+    ]

@@ -7,22 +7,10 @@ axe finds what a machine can find (contrast, names, roles, target sizes); the or
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.crm_databases("sqlite")]
-
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-VIEWS = [(width, scheme) for width in (1280, 360) for scheme in ("light", "dark")]
-#: Colours that still fade are neither the one nor the other; what inherits them begins to fade a frame later.
-SETTLE = """async () => {
-  for (let round = 0; round < 6; round++) {
-    for (const animation of document.getAnimations()) { try { animation.finish(); } catch { animation.cancel(); } }
-    await new Promise(requestAnimationFrame);
-  }
-}"""
 
 #: What the pages show: the address each kind of page is under once `records` has been made.
 PAGES = {
@@ -30,6 +18,9 @@ PAGES = {
     "a list": "/customers",
     "a list with a filter that nothing fits": "/customers?kind=person&q=nobody",
     "a board": "/sfa/opportunities?view=board",
+    "a calendar": "/sfa/opportunities?view=calendar",
+    "a calendar's week": "/sfa/opportunities?view=calendar&span=week",
+    "an agenda": "/sfa/opportunities?view=calendar&span=agenda",
     "a dashboard": "/sfa/dashboard",
     "a customer": "{customer}",
     "an opportunity": "{opportunity}",
@@ -62,28 +53,6 @@ PAGES = {
     "the health": "/admin/health",
     "the change of the password": "/auth/change",
 }
-
-
-def violations(page) -> list[str]:
-    """Return what axe finds, per view: ``1280 dark: color-contrast at .crm-x (4.2 instead of 4.5)``."""
-    assert AXE.is_file(), f"{AXE} is missing: make install fetches it"
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text("utf-8"))
-    found = []
-    for width, scheme in VIEWS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.wait_for_function("scheme => document.documentElement.dataset.bsTheme === scheme", arg=scheme)
-        page.evaluate(SETTLE)
-        result = page.evaluate(
-            "tags => axe.run({exclude: [['.swagger-ui']]}, {runOnly: tags, resultTypes: ['violations']})", RULES
-        )
-        found += [
-            f"{width} {scheme}: {rule['id']} at {node['target']} {node['html'][:150]}: {node['failureSummary']}"
-            for rule in result["violations"]
-            for node in rule["nodes"]
-        ]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +114,7 @@ def records(site, browser, signed_in) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", PAGES)
-def test_a_page_has_no_violation_that_axe_can_find(open_page, records, kind):
+def test_a_page_has_no_violation_that_axe_can_find(open_page, records, kind, violations):
     page = open_page()
     page.goto(PAGES[kind].format(**records))
     page.wait_for_load_state("networkidle")
@@ -153,7 +122,7 @@ def test_a_page_has_no_violation_that_axe_can_find(open_page, records, kind):
     assert violations(page) == []
 
 
-def test_the_palette_has_none(open_page, records):
+def test_the_palette_has_none(open_page, records, violations):
     page = open_page()
     page.goto("/customers")
     page.wait_for_load_state("networkidle")
@@ -165,14 +134,14 @@ def test_the_palette_has_none(open_page, records):
 
 
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/reset"])
-def test_the_pages_before_the_log_in_have_none(open_page, path):
+def test_the_pages_before_the_log_in_have_none(open_page, path, violations):
     page = open_page(storage_state=None)
     page.goto(path)
 
     assert violations(page) == []
 
 
-def test_a_form_with_errors_has_none(open_page):
+def test_a_form_with_errors_has_none(open_page, violations):
     page = open_page()
     open_page.expected.append("422")
     page.goto("/customers/new")
@@ -186,7 +155,7 @@ def test_a_form_with_errors_has_none(open_page):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/customers?nonsense=1", 422)])
-def test_error_pages_have_none(open_page, path, status):
+def test_error_pages_have_none(open_page, path, status, violations):
     page = open_page()
     open_page.expected.append(str(status))
     assert page.goto(path).status == status
@@ -194,7 +163,7 @@ def test_error_pages_have_none(open_page, path, status):
     assert violations(page) == []
 
 
-def test_what_opens_on_a_click_has_none(open_page, records):
+def test_what_opens_on_a_click_has_none(open_page, records, violations):
     page = open_page()
     page.goto("/sfa/opportunities?view=board")
     page.locator("summary").filter(has_text="Filter").click()
@@ -215,19 +184,16 @@ def test_what_opens_on_a_click_has_none(open_page, records):
     assert violations(page) == []
 
 
-def test_the_page_of_the_api_has_none_beside_swaggers_own(open_page):
+def test_the_page_of_the_api_has_none_beside_swaggers_own(open_page, violations):
     page = open_page()
     page.goto("/api/docs")
     page.locator(".swagger-ui .info").wait_for()
     page.evaluate("document.documentElement.dataset.bsTheme = 'light'")
-    page.evaluate(AXE.read_text("utf-8"))
 
-    found = page.evaluate("tags => axe.run({exclude: [['.swagger-ui']]}, {runOnly: tags})", RULES)["violations"]
-
-    assert [rule["id"] for rule in found] == []
+    assert violations.as_it_is(page) == []
 
 
-def test_the_pages_that_customers_open_from_a_message_have_none(open_page, site, records):
+def test_the_pages_that_customers_open_from_a_message_have_none(open_page, site, records, violations):
     uid = records["customer"].rpartition("/")[2]
     asked = site.crm("consent", "ask", uid, "--purpose", "marketing", "--print-link").strip()
     chosen = site.crm("consent", "link", uid).strip()

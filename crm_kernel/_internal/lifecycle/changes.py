@@ -152,6 +152,7 @@ def upgrade_database(
         with store.writing_rows(config) as connection:
             store.replace_data_map(connection, "kernel", data_map_of("kernel"))
             write_notes(connection, notes_of_steps(store.stored_modules(connection), applied))
+        store.make_missing_indexes(config)
     return applied
 
 
@@ -219,6 +220,8 @@ def _switched_on(
                 )
             )
         _finish(connection, changes, run)
+    if run is Run.COMMIT:
+        store.make_missing_indexes(config)
     return changes
 
 

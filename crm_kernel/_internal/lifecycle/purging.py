@@ -15,10 +15,12 @@ from crm_kernel._internal.lifecycle.auditing import Note, write_notes
 from crm_kernel._internal.lifecycle.changes import Run
 from crm_kernel._internal.lifecycle.locking import one_at_a_time
 from crm_kernel.config import Config
+from crm_kernel.data_map.tables import reflect
 from crm_kernel.errors import Conflict, NotFound, PluginError
 from crm_kernel.migrations.autogenerate import import_kernel_models, owned_tables
 from crm_kernel.migrations.branches import Branch, current_of, kernel_branch
 from crm_kernel.migrations.running import migration_connection
+from crm_kernel.records.custom_fields.current import raised_version
 
 #: Rows of the kernel's tables that belong to a module: (table, column, how the column names the module).
 KERNEL_ROWS: Sequence[tuple[str, str, str]] = (
@@ -93,8 +95,7 @@ def module_tables(connection: sa.Connection, name: str) -> list[sa.Table]:
     kept = owned_tables(kernel_branch())  # whatever a plugin calls itself, the kernel's tables are not its own
     ordered = [table for table, _keys in inspector.get_sorted_table_and_fkc_names() if table is not None]
     names = [t for t in ordered if t.startswith(f"{name}_") and t not in kept and not _shadows(t, hidden)]
-    found = sa.MetaData()
-    found.reflect(connection, only=names, resolve_fks=False)
+    found = reflect(connection, names)
     return [found.tables[t] for t in names]
 
 
@@ -152,11 +153,14 @@ def _delete(connection: sa.Connection, name: str, tables: Sequence[sa.Table]) ->
         connection.exec_driver_sql(f"DROP TABLE {names}")
     connection.exec_driver_sql(f"DROP TABLE IF EXISTS {quote(Branch(name, None).version_table)}")
     present = set(sa.inspect(connection).get_table_names())
-    return {
+    deleted = {
         table: _delete_rows(connection, table, column, how, name)
         for table, column, how in KERNEL_ROWS
         if table in present
     }
+    if deleted.get("custom_field"):
+        raised_version(connection)  # what runs meanwhile looks for values in tables that are gone now
+    return deleted
 
 
 def _delete_rows(connection: sa.Connection, table: str, column: str, how: str, name: str) -> int:

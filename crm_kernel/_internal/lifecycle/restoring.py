@@ -42,6 +42,8 @@ def restore(config: Config, folder: Path, *, run: Run = Run.COMMIT) -> dict[str,
             transaction.rollback()
             raise
         transaction.commit() if run is Run.COMMIT else transaction.rollback()
+    if run is Run.COMMIT:
+        store.make_missing_indexes(config)
     return written
 
 

@@ -126,12 +126,30 @@ def replace_data_map(connection: sa.Connection, name: str, rows: Sequence[Mappin
         connection.execute(sa.insert(DataMapRow), [dict(row) for row in rows])
 
 
+def make_missing_indexes(config: Config) -> list[str]:
+    """Make the indexes over custom fields that are not there, and return their names; with no transaction open.
+
+    Raises:
+        DatabaseUnavailable: unreachable, or read-only.
+    """
+    from crm_kernel.records.custom_fields.indexes import make_missing
+
+    with _engine(config) as engine:
+        return make_missing(engine)
+
+
 @contextmanager
 def _connected(config: Config) -> Iterator[sa.Connection]:
+    with _engine(config) as engine, engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _engine(config: Config) -> Iterator[sa.Engine]:
     refuse_missing(config)
     engine = make_engine(config.database_url)
     try:
-        with database_errors(config), engine.connect() as connection:
-            yield connection
+        with database_errors(config):
+            yield engine
     finally:
         engine.dispose()

@@ -29,7 +29,7 @@ def locked_head(uow: UnitOfWork) -> AuditHead:
     Raises:
         Conflict: the head is not signed by this instance or is not where the chain ends: continuing it would hide that.
     """
-    head = _locked(uow)
+    head = standing_head(uow)
     if not is_signed(head.number, head.hash, head.signature):
         raise Conflict(
             "The head of the audit log is not signed with this instance's secret_key: it was altered, or the key was "
@@ -51,22 +51,15 @@ def accept_head(uow: UnitOfWork) -> AuditHead:
     """
     if head_of(uow) is None:
         raise Conflict("Nothing of the audit log is sealed yet. Seal it with: crm audit head")
-    head = _locked(uow)
+    head = standing_head(uow)
     head.signature = signature_of(head.number, head.hash)
     facts = {"number": head.number, "hash": head.hash.hex()}
     record_audit_many(uow, RECORD_TYPE, "head_accepted", [AuditRow(None, None, facts)])
     return head
 
 
-def exported_head(head: AuditHead | None) -> dict[str, Any]:
-    """Return the head as JSON-ready values, to be kept where nobody who reaches the database can change it."""
-    if head is None:
-        return {"number": 0, "hash": GENESIS.hex(), "signature": signature_of(0, GENESIS).hex(), "sealed_at": None}
-    found = {"number": head.number, "hash": head.hash.hex(), "signature": head.signature.hex()}
-    return {**found, "sealed_at": head.sealed_at.isoformat()}
-
-
-def _locked(uow: UnitOfWork) -> AuditHead:
+def standing_head(uow: UnitOfWork) -> AuditHead:
+    """Return the head, which nobody else moves until this transaction ends; made where there is none yet. Not checked."""
     # Where two seal for the first time at once, the database lets one insert and makes the other wait for it.
     insert = _insert(uow)(AuditHead).values(
         id=THE_HEAD,
@@ -84,6 +77,14 @@ def _locked(uow: UnitOfWork) -> AuditHead:
         uow.session.execute(insert.on_conflict_do_nothing())
         found = uow.session.scalars(query).one()
     return found
+
+
+def exported_head(head: AuditHead | None) -> dict[str, Any]:
+    """Return the head as JSON-ready values, to be kept where nobody who reaches the database can change it."""
+    if head is None:
+        return {"number": 0, "hash": GENESIS.hex(), "signature": signature_of(0, GENESIS).hex(), "sealed_at": None}
+    found = {"number": head.number, "hash": head.hash.hex(), "signature": head.signature.hex()}
+    return {**found, "sealed_at": head.sealed_at.isoformat()}
 
 
 def _insert(uow: UnitOfWork) -> Any:

@@ -11,10 +11,9 @@ from typing import Any
 import orjson
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from flask import current_app
 
 from crm_kernel.access.models import AuditLog
-from crm_kernel.errors import ConfigError
+from crm_kernel.records.sealing import secret_keys
 
 #: The hash before the first one.
 GENESIS = bytes(32)
@@ -43,17 +42,21 @@ def link(before: bytes, number: int, row: Any) -> bytes:
 
 
 def signature_of(number: int, hash_: bytes) -> bytes:
-    """Return the signature of a head by this instance; 32 bytes.
+    """Return the signature of a head by this instance, with the ``secret_key`` it has now; 32 bytes.
 
     Raises:
         ConfigError: the instance has no ``secret_key``.
     """
-    return hmac.digest(_key(current_app.config["SECRET_KEY"]), b"%d:" % number + hash_, "sha256")
+    return _signature(secret_keys()[0], number, hash_)
 
 
 def is_signed(number: int, hash_: bytes, signature: bytes) -> bool:
-    """Say whether this instance, with the ``secret_key`` it has now, signed this head."""
-    return hmac.compare_digest(signature_of(number, hash_), signature)
+    """Say whether this instance signed this head, with the ``secret_key`` it has now or one that it replaced."""
+    return any(hmac.compare_digest(_signature(key, number, hash_), signature) for key in secret_keys())
+
+
+def _signature(secret: str, number: int, hash_: bytes) -> bytes:
+    return hmac.digest(_key(secret), b"%d:" % number + hash_, "sha256")
 
 
 def _as_text(value: Any) -> str | None:
@@ -66,6 +69,4 @@ def _as_text(value: Any) -> str | None:
 
 @lru_cache(maxsize=8)
 def _key(secret: str) -> bytes:
-    if not secret:
-        raise ConfigError("secret_key: missing. Create an instance with: crm init")
     return HKDF(SHA256(), length=32, salt=None, info=b"crm_kernel.access.audit_chain").derive(secret.encode())

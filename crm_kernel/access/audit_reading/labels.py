@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
+from flask_babel import lazy_pgettext
 
 #: What was done → word and color.
 ACTIONS: Mapping[str, tuple[Any, str]] = {
-    "created": (_l("Created"), "green"),
-    "updated": (_l("Changed"), "blue"),
+    "created": (lazy_pgettext("audit log", "Created"), "green"),
+    "updated": (lazy_pgettext("audit log", "Changed"), "blue"),
     "deleted": (_l("Deleted"), "red"),
     "exported": (_l("Exported"), "purple"),
     "refused": (_l("Refused"), "orange"),
+    "mail_refused": (_l("Mail refused"), "orange"),
+    "reset_link_made": (_l("Link for a new password made"), "orange"),
 }
 CHANNELS: Mapping[str, Any] = {
     "web": _l("Web page"),

@@ -20,7 +20,7 @@ from crm_kernel.access.masking import HIDDEN
 from crm_kernel.access.policy import visible
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.pages.presenting import plain_text, text_of
-from crm_kernel.records.plan import Kind, TypePlan, field_plans, plan_of, record_types, target_of, title_column
+from crm_kernel.records.plan import Kind, TypePlan, field_plans, plan_of, record_types, said_title, target_of
 
 if TYPE_CHECKING:
     from crm_kernel.records.fields import Collection
@@ -73,7 +73,7 @@ def titles_of(uow: UnitOfWork, rows: Iterable[Any]) -> dict[tuple[str, UUID], st
     found: dict[tuple[str, UUID], str] = {}
     for name, uids in wanted.items():
         model = known[name].model
-        query = sa.select(model.uid, title_column(known[name])).where(model.uid.in_(uids))
+        query = sa.select(model.uid, said_title(known[name])).where(model.uid.in_(uids))
         for uid, title in uow.session.execute(query.where(visible(uow.actor, known[name]))):
             found[name, uid] = _in_words(known[name], title) or _("(without a name)")
     return found
@@ -141,7 +141,7 @@ def _titles(uow: UnitOfWork, rows: Sequence[Any], places: Sequence[Sequence[_Pla
 def _named(uow: UnitOfWork, name: str, keys: set[int]) -> dict[int, Mapping[str, Any]]:
     target = record_types()[name]
     model = target.model
-    query = sa.select(model.id, model.uid, title_column(target)).where(model.id.in_(keys), visible(uow.actor, target))
+    query = sa.select(model.id, model.uid, said_title(target)).where(model.id.in_(keys), visible(uow.actor, target))
     rows = uow.session.execute(query)
     return {key: {"id": str(uid), "title": _in_words(target, title)} for key, uid, title in rows}
 

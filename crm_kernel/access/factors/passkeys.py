@@ -7,6 +7,7 @@ alone is two factors.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import secrets
 from collections.abc import Sequence
@@ -99,11 +100,16 @@ def login_options() -> tuple[dict[str, Any], bytes]:
     return json.loads(webauthn.options_to_json(options)), options.challenge
 
 
-def verified_login(uow: UnitOfWork, answer: dict[str, Any], challenge: bytes) -> AppUser:
+def verified_login(uow: UnitOfWork, answer: dict[str, Any], challenge: bytes, *, asked_at: dt.datetime) -> AppUser:
     """Return the active user whose passkey has answered the challenge, and note its use.
 
+    Args:
+        asked_at: when the challenge was made. One that is older than the passkey's last use is not taken: the cookie that
+            holds it can be kept and sent again with the answer, and passkeys that are copied between devices count nothing.
+
     Raises:
-        InvalidInput: unknown, not an answer to this challenge, a copy (its counter fell back), or of an inactive user.
+        InvalidInput: unknown, not an answer to this challenge, a copy (its counter fell back), used since it was asked,
+            or of an inactive user.
     """
     try:
         key = _key_of(uow, answer)
@@ -118,6 +124,8 @@ def verified_login(uow: UnitOfWork, answer: dict[str, Any], challenge: bytes) ->
         )
     except (WebAuthnException, ValueError, KeyError, TypeError, LookupError) as error:
         raise InvalidInput({"passkey": [_("The passkey is unknown here or could not be verified.")]}) from error
+    if key.last_used_at is not None and key.last_used_at >= asked_at:
+        raise InvalidInput({"passkey": [_("This passkey was used meanwhile: try again.")]})
     key.sign_count, key.last_used_at = found.new_sign_count, uow.now
     user = uow.session.get_one(AppUser, key.user_id)
     if not user.active:

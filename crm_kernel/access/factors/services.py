@@ -15,6 +15,7 @@ from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.factors import totp
 from crm_kernel.access.models import AppUser, WebAuthnCredential
 from crm_kernel.access.secrets import digest_of
+from crm_kernel.access.services.limits import refuse_over
 from crm_kernel.errors import Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def enable_totp(uow: UnitOfWork, user: AppUser, secret: bytes, code: str) -> lis
 
     Raises:
         InvalidInput: the code is wrong; names ``code``.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     step = totp.matching_step(secret, code, uow.now, after=None)
     if step is None:
         raise InvalidInput({"code": [_("This is not the code that the app shows now.")]})
@@ -46,7 +49,9 @@ def disable_totp(uow: UnitOfWork, user: AppUser) -> None:
 
     Raises:
         Conflict: he has none.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     if user.tf_totp_secret is None:
         raise Conflict(_("There is no authenticator app to remove."))
     user.tf_totp_secret = user.totp_counter = user.mf_recovery_codes = None
@@ -66,7 +71,12 @@ def take_code(uow: UnitOfWork, user: AppUser, code: str) -> str | None:
 
 
 def new_recovery_codes(uow: UnitOfWork, user: AppUser) -> list[str]:
-    """Replace the user's recovery codes and return the new ones, which nobody can read again."""
+    """Replace the user's recovery codes and return the new ones, which nobody can read again.
+
+    Raises:
+        Forbidden: he may do what the actor may not.
+    """
+    refuse_over(uow, user)
     codes = [_new_code() for _number in range(RECOVERY_CODES)]
     user.mf_recovery_codes = [digest_of(_bare(code)) for code in codes]
     uow.session.flush()
@@ -79,7 +89,9 @@ def reset_second_factor(uow: UnitOfWork, user: AppUser) -> None:
 
     Raises:
         Conflict: he has none.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     keys = passkeys_of(uow, user)
     if user.tf_totp_secret is None and not keys:
         raise Conflict(_("%(name)s has no second factor.", name=user.name))
@@ -110,7 +122,12 @@ def passkey_of(uow: UnitOfWork, user: AppUser, uid: UUID) -> WebAuthnCredential:
 
 
 def add_passkey(uow: UnitOfWork, user: AppUser, key: WebAuthnCredential) -> None:
-    """Give a user a passkey that has been verified."""
+    """Give a user a passkey that has been verified.
+
+    Raises:
+        Forbidden: he may do what the actor may not.
+    """
+    refuse_over(uow, user)
     key.user_id = user.id
     uow.session.add(key)
     uow.session.flush()
@@ -124,7 +141,9 @@ def rename_passkey(uow: UnitOfWork, user: AppUser, uid: UUID, name: str) -> None
     Raises:
         NotFound: he has none of that id.
         InvalidInput: the name is empty or too long.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     key, clean = passkey_of(uow, user, uid), name.strip()
     if not 1 <= len(clean) <= 64:
         raise InvalidInput({"name": [_("A name of at most %(most)s characters is needed.", most=64)]})
@@ -137,7 +156,9 @@ def remove_passkey(uow: UnitOfWork, user: AppUser, uid: UUID) -> None:
 
     Raises:
         NotFound: he has none of that id.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     key = passkey_of(uow, user, uid)
     uow.session.delete(key)
     uow.session.flush()

@@ -15,6 +15,7 @@ from crm_kernel._internal.runtime import EXTENSION
 from crm_kernel.customers.values.emails import normalize_email
 from crm_kernel.customers.values.errors import ValueProblem
 from crm_kernel.errors import InvalidInput
+from crm_kernel.records.names import ORDERS
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -73,6 +74,15 @@ def checked_timezone(errors: Errors, name: str) -> str:
     if name not in timezones():
         errors.add("timezone", _("Found %(found)s, expected a time zone such as Europe/Paris.", found=name))
     return name
+
+
+def checked_name_order(errors: Errors, order: str | None) -> str | None:
+    """Return an order of names, None for an empty one; one that is not known becomes an error."""
+    if order and order not in ORDERS:
+        errors.add(
+            "name_order", _("Found %(found)s, expected one of: %(known)s.", found=order, known=", ".join(ORDERS))
+        )
+    return order or None
 
 
 @cache

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from crm_kernel.access.field_access import HIDDEN, READ
+from crm_kernel.access.field_access import HIDDEN, READ, hidden_fields, refuse_locked
 from crm_kernel.access.models import FieldRule, Role
+from crm_kernel.access.services.limits import refuse_taking_fields
 from crm_kernel.access.services.roles import ADMINISTRATOR
 from crm_kernel.errors import Conflict, InvalidInput, NotFound
 
@@ -27,6 +28,7 @@ def restrict_field(uow: UnitOfWork, role: Role, record_type: str, field: str, ac
         NotFound: there is no such record type.
         InvalidInput: it has no such field, or records cannot be listed without it; names ``field`` or ``access``.
         Conflict: the role is the administrator's, who sees everything.
+        Forbidden: it is to be read only, and the actor's own roles hide it; or the role grants more than he holds himself.
     """
     from crm_kernel.records import plan
 
@@ -35,6 +37,9 @@ def restrict_field(uow: UnitOfWork, role: Role, record_type: str, field: str, ac
     if access not in (HIDDEN, READ):
         message = _("Found %(found)s, expected one of: %(known)s.", found=access, known=f"{HIDDEN}, {READ}")
         raise InvalidInput({"access": [message]})
+    if access == READ and field in hidden_fields(uow.actor, record_type):
+        refuse_locked(uow.actor, record_type, [field])
+    refuse_taking_fields(uow, role)
     found = plan.plan_of(plan.record_type(record_type))
     _check_field(found, field, access)
     for name in _together(found, field):
@@ -51,7 +56,9 @@ def free_field(uow: UnitOfWork, role: Role, record_type: str, field: str) -> Non
 
     Raises:
         NotFound: the role has no such rule.
+        Forbidden: the actor's own roles restrict the field.
     """
+    refuse_locked(uow.actor, record_type, [field])
     found = [_rule_of(uow, role, record_type, name) for name in (field, field + _CURRENCY)]
     if found[0] is None:
         place = f"{record_type}.{field}"
@@ -77,6 +84,7 @@ def _check_field(plan: TypePlan, field: str, access: str) -> None:
         raise InvalidInput({"field": [text]})
     kind = plan.record_type
     needed = {kind.title, kind.default_sort.removeprefix("-"), kind.board.field if kind.board else kind.title}
+    needed |= set(plan.fields[kind.title].field.metadata.get("made_of", ())) if kind.title in plan.fields else set()
     if access == HIDDEN and field in needed:
         text = _("Lists of %(type)s are named, ordered or divided by it: it can be read only.", type=kind.label_plural)
         raise InvalidInput({"field": [text]})

@@ -14,6 +14,13 @@ from crm_kernel._internal.runtime import EXTENSION
 from crm_kernel.access.actor import Scope, matches
 from crm_kernel.access.models import AppUser, Role, RolePermission, UserRole
 from crm_kernel.access.services.checks import Errors, checked_name, known_only, refuse_taken
+from crm_kernel.access.services.limits import (
+    refuse_beyond,
+    refuse_beyond_fields,
+    refuse_beyond_role,
+    refuse_over,
+    refuse_taking,
+)
 from crm_kernel.errors import N_, Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -95,8 +102,10 @@ def update_role(uow: UnitOfWork, role: Role, changes: Mapping[str, Any]) -> None
     Raises:
         InvalidInput: a field is unknown or wrong.
         Conflict: a built-in role is to be renamed.
+        Forbidden: the role gives more than the actor has himself.
     """
     known_only(changes, frozenset({"name", "description", "second_factor"}))
+    refuse_beyond_role(uow, role)
     if role.builtin and changes.get("name", role.name) != role.name:
         raise Conflict(_("%(name)s is built in and keeps its name.", name=role.name))
     errors, clean = Errors(), dict(changes)
@@ -115,7 +124,9 @@ def delete_role(uow: UnitOfWork, role: Role) -> None:
 
     Raises:
         Conflict: it is built in, or somebody holds it.
+        Forbidden: the role gives more than the actor has himself.
     """
+    refuse_beyond_role(uow, role)
     if role.builtin:
         raise Conflict(_("%(name)s is built in and cannot be deleted.", name=role.name))
     holders = sa.select(sa.func.count()).select_from(UserRole).where(UserRole.role_id == role.id)
@@ -133,12 +144,19 @@ def grant(uow: UnitOfWork, role: Role, permission: str, scope: Scope = Scope.ALL
 
     Raises:
         InvalidInput: malformed, or no permission of the loaded modules; names ``permission``.
+        Forbidden: the actor does not reach that far himself, or not as far as the role did; or it would open a field that
+            his own roles restrict.
+        Conflict: it would narrow what administrators may do.
     """
     _refuse_unknown(permission)
+    refuse_beyond(uow.actor, {permission: scope})
+    refuse_beyond_fields(uow, role, {permission: scope})
+    _keep_everything(role, permission, scope)
     found = _grant_of(uow, role, permission)
     if found is None:
         uow.session.add(RolePermission(role_id=role.id, permission=permission, scope=int(scope)))
     else:
+        refuse_taking(uow.actor, permission, Scope(found.scope))
         found.scope = int(scope)
     uow.session.flush()
 
@@ -148,17 +166,27 @@ def revoke(uow: UnitOfWork, role: Role, permission: str) -> None:
 
     Raises:
         NotFound: the role has no such grant (it may have it through a wider pattern).
+        Conflict: it would narrow what administrators may do.
+        Forbidden: the actor does not reach that far himself.
     """
+    _keep_everything(role, permission, None)
     found = _grant_of(uow, role, permission)
     if found is None:
         raise NotFound(_("The role %(role)s has no grant %(permission)s.", role=role.name, permission=permission))
+    refuse_taking(uow.actor, permission, Scope(found.scope))
     uow.session.delete(found)
     uow.session.flush()
 
 
 def assign_role(uow: UnitOfWork, user: AppUser, role: Role) -> None:
-    """Give a user a role and end his sessions; nothing happens if he has it."""
+    """Give a user a role and end his sessions; nothing happens if he has it.
+
+    Raises:
+        Forbidden: the role gives more than the actor has himself, or the user may do what he may not.
+    """
     if _holding_of(uow, user, role) is None:
+        refuse_over(uow, user)
+        refuse_beyond_role(uow, role, team_id=user.team_id)
         uow.session.add(UserRole(user_id=user.id, role_id=role.id))
         user.session_epoch = (user.session_epoch or 0) + 1
         uow.session.flush()
@@ -170,7 +198,9 @@ def unassign_role(uow: UnitOfWork, user: AppUser, role: Role) -> None:
     Raises:
         NotFound: he does not hold it.
         Conflict: he is the last active administrator.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     held = _holding_of(uow, user, role)
     if held is None:
         raise NotFound(_("%(user)s does not hold the role %(role)s.", user=user.name, role=role.name))
@@ -182,11 +212,14 @@ def unassign_role(uow: UnitOfWork, user: AppUser, role: Role) -> None:
 
 
 def keep_one_administrator(uow: UnitOfWork, leaving: AppUser) -> None:
-    """Refuse to lose the last active administrator; one query.
+    """Refuse to lose the last active administrator; two queries.
 
     Raises:
         Conflict: the user is the only one.
     """
+    # Two who go at once each saw the other still there; whoever comes second waits here and counts again.
+    role = sa.select(Role.id).where(Role.name == ADMINISTRATOR).with_for_update(key_share=True)
+    uow.session.execute(role)
     administrators = (
         sa.select(AppUser.id)
         .join(UserRole, UserRole.user_id == AppUser.id)
@@ -208,6 +241,12 @@ def role_named(uow: UnitOfWork, name: str) -> Role:
         known = ", ".join(uow.session.execute(sa.select(Role.name).order_by(Role.name)).scalars())
         raise NotFound(_("There is no role %(name)s; known: %(known)s.", name=name, known=known or _("none")))
     return found
+
+
+def _keep_everything(role: Role, permission: str, scope: Scope | None) -> None:
+    """Refuse to take ``*`` from administrators: nobody could give it back."""
+    if role.name == ADMINISTRATOR and permission == "*" and scope is not Scope.ALL:
+        raise Conflict(_("The role %(role)s keeps “*” at all: nobody could give it back.", role=role.name))
 
 
 def _create_builtin(uow: UnitOfWork, name: str, description: str, grants: Mapping[str, Scope]) -> Role:

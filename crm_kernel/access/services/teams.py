@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.models import AppUser, Team
 from crm_kernel.access.services.checks import Errors, checked_name, known_only, refuse_taken
+from crm_kernel.access.services.limits import refuse_beyond_team
 from crm_kernel.errors import Conflict
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def update_team(uow: UnitOfWork, team: Team, changes: Mapping[str, Any]) -> None
 
     Raises:
         InvalidInput: a field is unknown or wrong, or the team would come to stand below itself.
+        Forbidden: it would come to stand below the actor's own, and he does not reach it himself.
     """
     known_only(changes, frozenset({"name", "parent_id"}))
     errors, clean = Errors(), dict(changes)
@@ -44,6 +46,8 @@ def update_team(uow: UnitOfWork, team: Team, changes: Mapping[str, Any]) -> None
         _checked_parent(uow, errors, changes["parent_id"])
         if changes["parent_id"] in descendants_of(uow, team.id):
             errors.add("parent", _("A team cannot stand below itself."))
+        if changes["parent_id"] in uow.actor.team_ids:
+            refuse_beyond_team(uow.actor, uow.actor.grants, team.id)
     errors.refuse()
     for attribute, value in clean.items():
         setattr(team, attribute, value)

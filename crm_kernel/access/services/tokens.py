@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from flask_babel import gettext as _
 
+from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.models import ApiToken, AppUser
 from crm_kernel.access.secrets import digest_of, new_secret, prefix_of
 from crm_kernel.access.services.checks import Errors, checked_name
+from crm_kernel.access.services.limits import refuse_over
 from crm_kernel.access.services.roles import PATTERN
 from crm_kernel.errors import Conflict
 
@@ -44,7 +47,9 @@ def create_token(
     Raises:
         InvalidInput: the name is empty, a scope malformed or the list empty, or the end lies in the past.
         Conflict: the user is inactive.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     if not user.active:
         raise Conflict(_("%(name)s is inactive and can have no token.", name=user.name))
     errors = Errors()
@@ -72,6 +77,7 @@ def create_token(
     )
     uow.session.add(token)
     uow.session.flush()
+    _note(uow, "created", user, [token])
     return NewToken(token, secret)
 
 
@@ -80,8 +86,43 @@ def revoke_token(uow: UnitOfWork, token: ApiToken) -> None:
 
     Raises:
         Conflict: it is revoked already.
+        Forbidden: its user may do what the actor may not.
     """
+    user = uow.session.get_one(AppUser, token.user_id)
+    refuse_over(uow, user)
     if token.revoked_at is not None:
         raise Conflict(_("The token %(name)s is revoked already.", name=token.name))
-    token.revoked_at = uow.now
+    _revoke(uow, user, [token])
+
+
+def revoke_tokens_of(uow: UnitOfWork, user: AppUser) -> int:
+    """Revoke all tokens of a user whose password is new and return how many that were; the caller authorises.
+
+    Whoever sets a password anew, because it was lost or is known to somebody, means to be alone again.
+    """
+    query = sa.select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+    found = uow.session.scalars(query.order_by(ApiToken.id)).all()
+    _revoke(uow, user, found)
+    return len(found)
+
+
+def _revoke(uow: UnitOfWork, user: AppUser, tokens: Sequence[ApiToken]) -> None:
+    for token in tokens:
+        token.revoked_at = uow.now
     uow.session.flush()
+    _note(uow, "revoked", user, tokens)
+
+
+def _note(uow: UnitOfWork, action: str, user: AppUser, tokens: Sequence[ApiToken]) -> None:
+    # Tokens are no record type: what happens to them is noted here.
+    record_audit_many(uow, "api_token", action, [AuditRow(token.uid, None, _facts(user, token)) for token in tokens])
+
+
+def _facts(user: AppUser, token: ApiToken) -> dict[str, object]:
+    return {
+        "user": str(user.uid),
+        "name": token.name,
+        "prefix": token.prefix,
+        "scopes": token.scopes,
+        "expires_at": token.expires_at,
+    }

@@ -9,6 +9,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
+from crm_kernel.access.grants import read_reach
 from crm_kernel.access.models import AppUser, Role, Team
 from crm_kernel.access.passwords import hash_password, password_problems
 from crm_kernel.access.services.checks import (
@@ -16,17 +17,20 @@ from crm_kernel.access.services.checks import (
     checked_email,
     checked_language,
     checked_name,
+    checked_name_order,
     checked_timezone,
     known_only,
     refuse_taken,
 )
+from crm_kernel.access.services.limits import refuse_beyond_team, refuse_over
 from crm_kernel.access.services.roles import assign_role, keep_one_administrator, role_named
+from crm_kernel.access.services.tokens import revoke_tokens_of
 from crm_kernel.errors import Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
-_CHANGEABLE = frozenset({"email", "name", "team_id", "language", "timezone"})
+_CHANGEABLE = frozenset({"email", "name", "team_id", "language", "timezone", "name_order"})
 
 
 def create_user(
@@ -38,6 +42,7 @@ def create_user(
     team_id: int | None = None,
     language: str = "en",
     timezone: str = "UTC",
+    name_order: str | None = None,
     roles: Sequence[str] = (),
 ) -> AppUser:
     """Create an active user, flushed; without a password he logs in only after a reset link.
@@ -54,6 +59,7 @@ def create_user(
         team_id=_checked_team(uow, errors, team_id),
         language=checked_language(errors, language),
         timezone=checked_timezone(errors, timezone),
+        name_order=checked_name_order(errors, name_order),
         fs_uniquifier=uuid4().hex,
         active=True,
     )
@@ -71,12 +77,14 @@ def create_user(
 
 
 def update_user(uow: UnitOfWork, user: AppUser, changes: Mapping[str, Any]) -> None:
-    """Change e-mail, name, team, language or time zone.
+    """Change e-mail, name, team, language, time zone or the order of names.
 
     Raises:
         InvalidInput: a field is unknown or wrong.
+        Forbidden: he may do what the actor may not, or would reach another team with it.
     """
     known_only(changes, _CHANGEABLE)
+    refuse_over(uow, user)
     errors, clean = Errors(), dict(changes)
     if "email" in changes:
         clean["email"] = checked_email(errors, changes["email"])
@@ -86,10 +94,14 @@ def update_user(uow: UnitOfWork, user: AppUser, changes: Mapping[str, Any]) -> N
         clean["name"] = checked_name(errors, changes["name"], longest=120)
     if "team_id" in changes:
         _checked_team(uow, errors, changes["team_id"])
+        if changes["team_id"] != user.team_id:
+            refuse_beyond_team(uow.actor, read_reach(uow.session, user.id).grants, changes["team_id"])
     if "language" in changes:
         checked_language(errors, changes["language"])
     if "timezone" in changes:
         checked_timezone(errors, changes["timezone"])
+    if "name_order" in changes:
+        clean["name_order"] = checked_name_order(errors, changes["name_order"])
     errors.refuse()
     for attribute, value in clean.items():
         setattr(user, attribute, value)
@@ -97,22 +109,30 @@ def update_user(uow: UnitOfWork, user: AppUser, changes: Mapping[str, Any]) -> N
 
 
 def set_password(uow: UnitOfWork, user: AppUser, password: str) -> None:
-    """Set a password, end every session and reset link of the user, and lift a lock.
+    """Set a password, end every session, reset link and API token of the user, and lift a lock.
 
     Raises:
         InvalidInput: the password breaks the policy; names ``password``.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     problems = password_problems(password, email=user.email)
     if problems:
         raise InvalidInput({"password": problems})
     user.password = hash_password(password)
     user.fs_uniquifier = uuid4().hex
     user.failed_logins, user.locked_until = 0, None
+    revoke_tokens_of(uow, user)
     end_sessions(uow, user)
 
 
 def end_sessions(uow: UnitOfWork, user: AppUser) -> None:
-    """End every session of a user; his API tokens stay."""
+    """End every session of a user; his API tokens stay.
+
+    Raises:
+        Forbidden: he may do what the actor may not.
+    """
+    refuse_over(uow, user)
     user.session_epoch = user.session_epoch + 1
     uow.session.flush()
 
@@ -122,7 +142,9 @@ def deactivate_user(uow: UnitOfWork, user: AppUser) -> None:
 
     Raises:
         Conflict: he is inactive already, or the last active administrator.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     if not user.active:
         raise Conflict(_("%(name)s is inactive already.", name=user.name))
     keep_one_administrator(uow, user)
@@ -135,7 +157,9 @@ def activate_user(uow: UnitOfWork, user: AppUser) -> None:
 
     Raises:
         Conflict: he is active.
+        Forbidden: he may do what the actor may not.
     """
+    refuse_over(uow, user)
     if user.active:
         raise Conflict(_("%(name)s is active already.", name=user.name))
     user.active = True

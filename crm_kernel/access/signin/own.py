@@ -19,6 +19,8 @@ from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access import sessions
 from crm_kernel.access.factors import services, totp
 from crm_kernel.access.models import AppUser
+from crm_kernel.access.oidc.people import identities_of
+from crm_kernel.access.oidc.providers import enabled_providers
 from crm_kernel.access.own import own_user, refuse_tokens
 from crm_kernel.access.signin.password import ask_again, is_fresh
 from crm_kernel.access.signin.pending import opened
@@ -50,7 +52,7 @@ def add_routes(blueprint: Blueprint) -> None:
 
 @permission("authenticated")
 def security() -> str:
-    """Show sessions and second factors; three queries."""
+    """Show sessions, second factors and linked accounts; five queries."""
     uow, user = _own()
     found = sessions.sessions_of(uow, user)
     return render_template(
@@ -58,6 +60,8 @@ def security() -> str:
         user=user,
         sessions=[{**sessions.described(row), "current": sessions.is_current(row)} for row in found],
         passkeys=services.passkeys_of(uow, user),
+        identities=identities_of(uow, user),
+        providers=enabled_providers(uow),
         codes_left=len(user.mf_recovery_codes or ()),
         fresh=is_fresh(),
     )

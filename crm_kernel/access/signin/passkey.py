@@ -1,8 +1,13 @@
-"""Passkeys in the browser: what its script asks for, and what it sends back. A challenge is good once, for five minutes."""
+"""Passkeys in the browser: what its script asks for, and what it sends back.
+
+A challenge lives in the cookie for five minutes. It is good once for each passkey, because none takes a challenge that is
+older than its last use (``factors/passkeys.py``); a passkey is registered once because its id is.
+"""
 
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import time
 from typing import Any
 
@@ -46,7 +51,8 @@ def offer_passkey() -> Response:
 def use_passkey() -> Response:
     """Log in with a passkey, which is two factors by itself; answer where to go."""
     uow, answer = current_uow(), _answer()
-    user = passkeys.verified_login(uow, answer, _challenge("log-in"))
+    challenge, asked_at = _challenge("log-in")
+    user = passkeys.verified_login(uow, answer, challenge, asked_at=asked_at)
     if not count_try(user.id):
         raise InvalidInput({"passkey": [_("The account is locked for a while after too many tries.")]})
     found = pending()
@@ -72,7 +78,8 @@ def register_passkey() -> Response:
     uow = current_uow()
     _require_fresh()
     given = request.get_json(silent=True) or {}
-    key = passkeys.verified_registration(_answer(), _challenge("registration"), name=str(given.get("name", "")))
+    challenge, _at = _challenge("registration")
+    key = passkeys.verified_registration(_answer(), challenge, name=str(given.get("name", "")))
     add_passkey(uow, own_user(uow), key)
     return json_response({"next": url_for("signin.security")})
 
@@ -96,9 +103,10 @@ def _remember(use: str, challenge: bytes) -> None:
     session[_KEY] = seal(orjson.dumps(found), bound_to=("passkey", use))
 
 
-def _challenge(use: str) -> bytes:
+def _challenge(use: str) -> tuple[bytes, dt.datetime]:
+    """Return the challenge that this browser was given and when that was, and let it forget the two."""
     found = opened(_KEY, ("passkey", use), _PATIENCE_SECONDS)
     session.pop(_KEY, None)
     if found is None:
         raise InvalidInput({"passkey": [_("Too much time has passed: try again.")]})
-    return base64.b64decode(found["challenge"])
+    return base64.b64decode(found["challenge"]), dt.datetime.fromtimestamp(found["at"], dt.UTC)

@@ -21,9 +21,12 @@ from crm_kernel.access.datastore import Datastore
 from crm_kernel.access.factors.services import take_code
 from crm_kernel.access.login import count_try, forget_tries
 from crm_kernel.access.models import AppUser
+from crm_kernel.access.oidc.offered import offered_providers
+from crm_kernel.access.oidc.people import identities_of
+from crm_kernel.access.oidc.providers import enabled_providers
 from crm_kernel.access.passwords import hash_password, normalized
-from crm_kernel.access.reset import can_send_mail
 from crm_kernel.access.signin.pending import await_second_step, forget_pending, safe_next
+from crm_kernel.mail.transport import can_send_mail
 from crm_kernel.unit_of_work import UnitOfWork
 from crm_kernel.web.edge import open_unit, own_unit, permission
 
@@ -32,11 +35,13 @@ FRESH_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
     """Who may be logging in, and the hash his password is checked against; None where there is nobody to check."""
 
     user_id: int | None = None
     password_hash: str | None = None
+    #: Whether he has a password at all; a user of an identity provider may have none.
+    has_password: bool = True
 
 
 @permission("public")
@@ -52,7 +57,7 @@ def log_in() -> Any:
     email, password = request.form.get("email", "").strip(), request.form.get("password", "")
     with open_unit():
         candidate = _candidate(email)
-    if not _fits(candidate, password):
+    if not fits(candidate, password):
         return _form(email=email, next_url=wanted, failed=True)
     with open_unit() as uow:
         return _passed(uow, candidate, wanted) or _form(email=email, next_url=wanted, failed=True)
@@ -68,9 +73,9 @@ def prove_again() -> Any:
     with open_unit() as uow:
         user = uow.session.get_one(AppUser, g.crm_actor.user_id)
         counted = count_try(user.id)
-        candidate = _Candidate(user.id, user.password if counted else None)
+        candidate = Candidate(user.id, user.password if counted else None)
         proved = counted and user.password is None and take_code(uow, user, request.form.get("code", "")) is not None
-    if not proved and not (candidate.password_hash and _fits(candidate, request.form.get("password", ""))):
+    if not proved and not (candidate.password_hash and fits(candidate, request.form.get("password", ""))):
         return _proof_form(wanted, failed=True)
     with open_unit():
         forget_tries(g.crm_actor.user_id)
@@ -83,9 +88,9 @@ def is_fresh() -> bool:
     return 0 <= time.time() - float(session.get("fs_paa", 0)) < FRESH_SECONDS
 
 
-def ask_again() -> Response:
-    """Return the way to the page that asks who one is, and back to the page of security."""
-    return redirect(url_for("security.verify", next=url_for("signin.security")), 302)
+def ask_again(back: str = "") -> Response:
+    """Return the way to the page that asks who one is, and back to an address of this site, else to the page of security."""
+    return redirect(url_for("security.verify", next=back or url_for("signin.security")), 302)
 
 
 def finish(user: AppUser, *methods: str) -> None:
@@ -94,14 +99,14 @@ def finish(user: AppUser, *methods: str) -> None:
     login_user(user, remember=False, authn_via=list(methods))  # type: ignore[arg-type]
 
 
-def _candidate(email: str) -> _Candidate:
+def _candidate(email: str) -> Candidate:
     user = Datastore().find_user(email=email) if email else None
     if user is None or not user.active or not count_try(user.id):
-        return _Candidate()
-    return _Candidate(user.id, user.password)
+        return Candidate()
+    return Candidate(user.id, user.password)
 
 
-def _fits(candidate: _Candidate, password: str) -> bool:
+def fits(candidate: Candidate, password: str) -> bool:
     """Check a password; with nobody to check it takes as long. Called with no transaction open."""
     if candidate.password_hash is None:
         hash_password(password[:256])
@@ -110,7 +115,7 @@ def _fits(candidate: _Candidate, password: str) -> bool:
     return bool(context.verify(normalized(password)[:1024], candidate.password_hash))
 
 
-def _passed(uow: UnitOfWork, candidate: _Candidate, wanted: str) -> Response | None:
+def _passed(uow: UnitOfWork, candidate: Candidate, wanted: str) -> Response | None:
     user = uow.session.get(AppUser, candidate.user_id)
     if user is None or not user.active or user.password != candidate.password_hash:
         return None
@@ -122,8 +127,17 @@ def _passed(uow: UnitOfWork, candidate: _Candidate, wanted: str) -> Response | N
 
 
 def _form(*, email: str = "", next_url: str = "", failed: bool = False) -> str:
+    from crm_kernel.access.signin.oidc import left_provider
+
+    providers = offered_providers()
     return render_template(
-        "access/login.html", email=email, next_url=next_url, failed=failed, can_send_mail=can_send_mail()
+        "access/login.html",
+        email=email,
+        next_url=next_url,
+        failed=failed,
+        can_send_mail=can_send_mail(),
+        providers=providers,
+        left=next((found for found in providers if found.uid == left_provider()), None),
     )
 
 
@@ -131,5 +145,7 @@ def _proof_form(wanted: str, *, failed: bool = False) -> str:
     with open_unit() as uow:
         user = uow.session.get(AppUser, g.crm_actor.user_id)
         by_code = user is not None and user.password is None
+        linked = {name for _identity, name in identities_of(uow, user)} if user is not None else set()
+        providers = [{"uid": found.uid, "name": found.name} for found in enabled_providers(uow) if found.name in linked]
     message = _("That did not fit, or the account is locked for a while after too many tries.") if failed else None
-    return render_template("access/verify.html", next_url=wanted, by_code=by_code, message=message)
+    return render_template("access/verify.html", next_url=wanted, by_code=by_code, message=message, providers=providers)

@@ -29,17 +29,18 @@ PATIENCE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Who has passed the first step, where he wants to go, and when it was (seconds since 1970)."""
+    """Who has passed the first step, where he wants to go, when it was (seconds since 1970), and what the step was."""
 
     user: str
     identity: str
     next: str
     at: float
+    first: str = "password"
 
 
-def await_second_step(user: AppUser, next_url: str) -> None:
-    """Remember that a user gave the right password."""
-    found = Pending(str(user.uid), user.get_id(), next_url, time.time())
+def await_second_step(user: AppUser, next_url: str, *, first: str = "password") -> None:
+    """Remember that a user has passed the first step: gave the right password, or came from a provider."""
+    found = Pending(str(user.uid), user.get_id(), next_url, time.time(), first)
     session[_KEY] = seal(orjson.dumps(asdict(found)), bound_to=_BOUND)
 
 

@@ -34,7 +34,7 @@ def second_factor() -> Any:
     method = take_code(uow, user, request.form.get("code", "")[:40]) if count_try(user.id) else None
     if method is None:
         return _form(user.tf_totp_secret is not None, failed=True)
-    finish(user, "password", method)
+    finish(user, found.first, method)
     if method == "recovery":
         left = len(user.mf_recovery_codes or ())
         flash(ngettext("%(num)s recovery code is left.", "%(num)s recovery codes are left.", left), "warning")

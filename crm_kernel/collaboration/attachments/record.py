@@ -11,6 +11,7 @@ from flask_babel import format_decimal
 from flask_babel import lazy_gettext as _l
 from marshmallow import fields
 
+from crm_kernel.access.field_access import seen_value
 from crm_kernel.access.policy import allowed, visible
 from crm_kernel.collaboration.attachments.models import Attachment
 from crm_kernel.collaboration.attachments.services import most_bytes, rename_attachment
@@ -125,7 +126,7 @@ def _shown(uow: UnitOfWork, found: Attachment) -> dict[str, Any]:
         "name": found.name,
         "url": url_for("attachments.download", uid=found.uid),
         "size": size_text(found.size),
-        "author": found.author_name,
+        "author": seen_value(uow.actor, "attachment", "author_name", found.author_name),
         "at": found.created_at,
         "version": found.version,
         "delete_url": url_for("attachments.remove_file", uid=found.uid) if may_delete else None,

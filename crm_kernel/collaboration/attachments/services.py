@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from crm_kernel.collaboration.attachments.models import Attachment, StoredFile
 from crm_kernel.collaboration.attachments.sniffing import clean_name, media_type_of
 from crm_kernel.collaboration.attachments.storage import Received, storage
 from crm_kernel.errors import InvalidInput
+from crm_kernel.jobs.services import dialect_insert
 from crm_kernel.records.storing import set_changed
 from crm_kernel.records.subjects import annotated_subject
 
@@ -105,13 +107,26 @@ def sweep_files(uow: UnitOfWork, payload: dict[str, Any]) -> dict[str, Any] | No
 
 def _sweep_contents(uow: UnitOfWork, here: dict[str, Any], old: dt.datetime) -> dict[str, Any]:
     found = [digest for digest in storage().kept_before(old) if digest > here["after"]][:_CHUNK]
-    named = set(uow.session.scalars(sa.select(StoredFile.digest).where(StoredFile.digest.in_(found))))
-    for digest in found:
-        if digest not in named:
-            storage().delete(digest)
-    deleted = here["deleted"] + len(set(found) - named)
+    free = _claimed(uow, found)
+    for digest in free:
+        storage().delete(digest)
+    uow.session.execute(sa.delete(StoredFile).where(StoredFile.digest.in_(free)))
+    deleted = here["deleted"] + len(free)
     step = "contents" if len(found) == _CHUNK else "done"
     return {"step": step, "after": max(found, default=""), "deleted": deleted, "progress": {"done": deleted}}
+
+
+def _claimed(uow: UnitOfWork, digests: Sequence[str]) -> list[str]:
+    """Write a row for each content that none names, and return those: who attaches one of them waits for this commit.
+
+    A row that another transaction has written and not committed yet is waited for, and then names its content.
+    """
+    if not digests:
+        return []
+    rows = [{"digest": digest, "size": 0, "media_type": "", "created_at": uow.now} for digest in digests]
+    insert = dialect_insert(uow)(StoredFile.__table__).values(rows)
+    insert = insert.on_conflict_do_nothing(index_elements=["digest"])
+    return list(uow.session.scalars(insert.returning(StoredFile.digest)))
 
 
 def _file(uow: UnitOfWork, received: Received, media_type: str) -> StoredFile:

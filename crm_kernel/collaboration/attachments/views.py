@@ -7,7 +7,7 @@ Downloads are never shown in the browser: attachment, no sniffing, a sandbox wit
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, request, send_file, url_for
@@ -32,6 +32,7 @@ from crm_kernel.records.services import delete_record
 from crm_kernel.records.subjects import annotated_subject
 from crm_kernel.unit_of_work import UnitOfWork, current_uow
 from crm_kernel.web.edge import open_unit, own_unit, permission
+from crm_kernel.web.idempotency.once import once, wants_once
 
 blueprint = Blueprint("attachments", __name__, url_prefix="/attachments")
 
@@ -162,8 +163,13 @@ def _taken(then: Callable[[UnitOfWork, Attachment], Result]) -> Result:
     try:
         with open_unit() as uow:
             name = request.form.get("name", "").strip() or sent.filename
-            made = attach(uow, received, name=name, subject_type=subject_type, subject_uid=subject_uid)
-            return then(uow, made)
+
+            def work() -> Result:
+                made = attach(uow, received, name=name, subject_type=subject_type, subject_uid=subject_uid)
+                return then(uow, made)
+
+            said = f"{received.digest} {subject_type} {subject_uid} {name}"
+            return cast("Result", once(uow, work, content=said)) if wants_once() else work()
     finally:
         received.discard()
 

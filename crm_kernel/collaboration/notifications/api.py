@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 from flask.views import MethodView
+from flask_babel import gettext as _
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields, validate
 
@@ -13,11 +14,16 @@ from crm_kernel.collaboration.api import documented
 from crm_kernel.collaboration.notifications.kinds import DIGESTS
 from crm_kernel.collaboration.notifications.queries import notifications_of, settings_of, unread_count
 from crm_kernel.collaboration.notifications.services import mark_read, save_settings
+from crm_kernel.errors import StaleVersion
 from crm_kernel.records.api import body_of_request, json_response
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.payloads import load_with
 from crm_kernel.unit_of_work import current_uow
+from crm_kernel.web.conditional import digest_of
 from crm_kernel.web.edge import permission
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
 
 
 class ToldSchema(Schema):
@@ -74,6 +80,15 @@ class WaysSchema(Schema):
     kinds = fields.List(fields.Nested(WaySchema), required=True)
 
 
+_IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "required": False,
+    "description": "The ETag that the settings were read with: refused if they are not the same any more.",
+    "schema": {"type": "string"},
+}
+
+
 def notification_api() -> Blueprint:
     """Return the blueprint of notifications; register it on the API so that it is documented."""
     blueprint = Blueprint("api_notifications", __name__, url_prefix="/api", description="What one is told")
@@ -128,13 +143,24 @@ def _settings(blueprint: Blueprint) -> type[MethodView]:
         @documented(
             blueprint,
             summary="Choose how one is told; kinds that are not named stay as they are",
+            parameters=[_IF_MATCH],
             requestBody={"required": True, "content": {"application/json": {"schema": WaysSchema}}},
-            responses=changing_answers(200, WaysSchema, 413, 422),
+            responses=changing_answers(200, WaysSchema, 409, 412, 413, 422),
         )
         def put(self) -> Response:
             uow = current_uow()
             wanted = load_with(WaysSchema, body_of_request())["kinds"]
+            _refuse_stale(uow)
             save_settings(uow, {way.pop("kind"): way for way in wanted})
             return json_response({"kinds": settings_of(uow)})
 
     return Settings
+
+
+def _refuse_stale(uow: UnitOfWork) -> None:
+    """Refuse to change settings that are others by now than those that ``If-Match`` names, if it is sent."""
+    if "If-Match" not in request.headers or request.if_match.star_tag:
+        return
+    now = digest_of(json_response({"kinds": settings_of(uow)}).get_data())
+    if not request.if_match.contains_weak(now):
+        raise StaleVersion(_("The settings have changed since you read them: read them again."))

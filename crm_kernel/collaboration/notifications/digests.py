@@ -20,15 +20,16 @@ from flask import current_app
 from flask_babel import force_locale, get_locale, ngettext
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.acting import actor_for
 from crm_kernel.access.actor import SYSTEM
 from crm_kernel.access.models import AppUser
-from crm_kernel.access.others import actor_for
-from crm_kernel.access.reset import mail_transport
 from crm_kernel.collaboration.notifications.models import Notification
 from crm_kernel.collaboration.notifications.queries import Told, told
 from crm_kernel.contributions import Job, JobKind
-from crm_kernel.errors import CrmError
+from crm_kernel.jobs.models import JobRow
 from crm_kernel.jobs.services import enqueue
+from crm_kernel.mail.message import Mail
+from crm_kernel.mail.transport import can_send_mail, send_about
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _USERS, _LINES = 500, 50
 class _Digest:
     """A mail, None when there is nothing to tell, and the notifications it settles."""
 
-    mail: tuple[str, str, str] | None
+    mail: Mail | None
     settled: Sequence[UUID]
 
 
@@ -53,49 +54,54 @@ def digest_jobs() -> list[Job]:
     """Return the job that plans the mails, and the one that sends one."""
     return [
         Job(name="kernel.plan_digests", handler=plan_digests, schedule="*/5 * * * *"),
-        Job(name=MAIL, handler=mail_digest, kind=JobKind.OUTSIDE),
+        Job(name=MAIL, handler=mail_digest, kind=JobKind.OUTSIDE, queue="mail"),
     ]
 
 
 def plan_digests(uow: UnitOfWork, _payload: dict[str, Any]) -> None:
     """Enqueue one mail for each user to whom something is due; nothing where the instance sends no mail."""
-    if mail_transport() is None:
+    if not can_send_mail():
         return
     table = Notification
     stale = sa.update(table).where(table.mail_due_at < uow.now - dt.timedelta(days=STALE_DAYS)).values(mail_due_at=None)
     uow.session.execute(stale.execution_options(synchronize_session=False))
-    due = (
-        sa.select(AppUser.uid, sa.func.max(table.id))
-        .join(table, table.user_id == AppUser.id)
-        .where(table.mail_due_at <= uow.now, AppUser.active)
-        .group_by(AppUser.id, AppUser.uid)
-        .order_by(AppUser.id)
-        .limit(_USERS)
-    )
-    for uid, newest in uow.session.execute(due).all():
+    for uid, key in uow.session.execute(_unplanned(uow.now)).all():
         # While the mail server is away there is one more job per news, and not one every five minutes.
-        enqueue(uow, MAIL, {"user": str(uid)}, dedupe_key=f"{uid}:{newest}", partition=str(uid))
+        enqueue(uow, MAIL, {"user": str(uid)}, dedupe_key=key, partition=str(uid))
 
 
 def mail_digest(payload: dict[str, Any]) -> Callable[[UnitOfWork], None] | None:
     """Mail a user what is due to him, and return what marks it as mailed.
 
     Raises:
-        CrmError: no mail can be sent.
+        MailRefused, MailDelayed, CrmError: as ``send_mail``.
     """
+    uid = UUID(payload["user"])
     with reading(SYSTEM, channel="job") as uow:
-        digest = _digest(uow, UUID(payload["user"]))
+        digest = _digest(uow, uid)
     if digest.mail is not None:
-        transport = mail_transport()
-        if transport is None:
-            raise CrmError("no mail can be sent: the instance has no mail transport")
-        transport(*digest.mail)
+        send_about(digest.mail, "user", uid)
 
     def settle(uow: UnitOfWork) -> None:
         rows = sa.update(Notification).where(Notification.uid.in_(digest.settled)).values(mail_due_at=None)
         uow.session.execute(rows.execution_options(synchronize_session=False))
 
     return settle if digest.settled else None
+
+
+def _unplanned(now: dt.datetime) -> sa.Select[UUID, str]:
+    """Return id of user and key of job of those to whom something is due that no job, living or dead, is about."""
+    table = Notification
+    due = (
+        sa.select(AppUser.id, AppUser.uid, sa.func.max(table.id).label("newest"))
+        .join(table, table.user_id == AppUser.id)
+        .where(table.mail_due_at <= now, AppUser.active)
+        .group_by(AppUser.id, AppUser.uid)
+        .subquery()
+    )
+    key = sa.cast(due.c.id, sa.String).concat(":").concat(sa.cast(due.c.newest, sa.String))
+    planned = sa.exists().where(JobRow.name == MAIL, JobRow.dedupe_key == key)
+    return sa.select(due.c.uid, key).where(~planned).order_by(due.c.id).limit(_USERS)
 
 
 def _digest(uow: UnitOfWork, user_uid: UUID) -> _Digest:
@@ -112,10 +118,12 @@ def _digest(uow: UnitOfWork, user_uid: UUID) -> _Digest:
     uow.actor = actor_for(uow, user)
     with force_locale(user.language):
         shown = told(uow, unread)
-        return _Digest(_mail(user, shown) if shown else None, settled)
+        # What is told anew after a crash is the same mail as long as it tells the same.
+        key = f"{MAIL}:{user.uid}:{settled[0]}"
+        return _Digest(_mail(user, shown, key) if shown else None, settled)
 
 
-def _mail(user: AppUser, shown: Sequence[Told]) -> tuple[str, str, str]:
+def _mail(user: AppUser, shown: Sequence[Told], key: str) -> Mail:
     config, zone = runtime_of(current_app).config, ZoneInfo(user.timezone)
     base = (config.base_url or f"http://{config.host}:{config.port}").rstrip("/")
     # Not render_template: what the shell adds to every page needs a request.
@@ -138,4 +146,4 @@ def _mail(user: AppUser, shown: Sequence[Told]) -> tuple[str, str, str]:
         len(shown),
         company=config.company_name,
     )
-    return user.email, subject, text
+    return Mail(recipient=user.email, subject=subject, text=text, key=key)

@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 
-from crm_kernel.access.reset import can_send_mail
 from crm_kernel.collaboration.notifications.kinds import DIGESTS, known_kinds
 from crm_kernel.collaboration.notifications.queries import (
     COUNT_LIMIT,
@@ -19,6 +18,7 @@ from crm_kernel.collaboration.notifications.queries import (
 )
 from crm_kernel.collaboration.notifications.services import mark_read, own_notification, save_settings
 from crm_kernel.errors import InvalidInput
+from crm_kernel.mail.transport import can_send_mail
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
 

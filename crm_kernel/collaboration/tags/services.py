@@ -17,7 +17,7 @@ from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.policy import authorize, visible
 from crm_kernel.collaboration.tags.models import Tag, Tagging
 from crm_kernel.collaboration.tags.queries import tags_on
-from crm_kernel.errors import Conflict, InvalidInput, NotFound
+from crm_kernel.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from crm_kernel.records.storing import set_changed
 from crm_kernel.text import fold
 
@@ -118,6 +118,27 @@ def change_tags(
     return after
 
 
+def put_tags_back(
+    uow: UnitOfWork, record_type: RecordType, uid: UUID, before: Sequence[str], after: Sequence[str]
+) -> None:
+    """Take back a change of one record's tags: what it put on comes off, what it took off is put on again.
+
+    Args:
+        before, after: the names that the record had, as the audit log kept them.
+
+    Raises:
+        StaleVersion: one of these tags was put on or taken off again since.
+        NotFound, Forbidden, InvalidInput: as for ``change_tags``.
+    """
+    had, has = {key_of(name): name for name in before}, {key_of(name): name for name in after}
+    put, taken = has.keys() - had.keys(), had.keys() - has.keys()
+    now = {tag.key for tag in tags_on(uow, record_type, [uid])[uid]}
+    newer = sorted([has[key] for key in put - now] + [had[key] for key in taken & now])
+    if newer:
+        raise StaleVersion(_("Changed since, and left as it is: %(fields)s.", fields=", ".join(newer)))
+    change_tags(uow, record_type, [uid], add=[had[key] for key in taken], remove=[has[key] for key in put])
+
+
 def key_of(name: str) -> str:
     """Return what makes two names one tag."""
     return fold(name)[:_MOST_NAME]
@@ -141,7 +162,10 @@ def _checked(names: Sequence[str], field: str) -> list[str]:
     if wrong is not None:
         message = _("Found %(found)s, expected 1 to %(most)s characters.", found=wrong[:80] or "–", most=_MOST_NAME)
         raise InvalidInput({field: [message]})
-    return list({key_of(name): name for name in found}.values())
+    first: dict[str, str] = {}
+    for name in found:
+        first.setdefault(key_of(name), name)
+    return list(first.values())
 
 
 def _tag_called(uow: UnitOfWork, name: str) -> Tag | None:

@@ -8,6 +8,7 @@ the database: neither stands in the job.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -15,10 +16,10 @@ import sqlalchemy as sa
 from flask import current_app
 from flask_babel import force_locale
 from flask_babel import gettext as _
+from sqlalchemy.orm import aliased
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import SYSTEM
-from crm_kernel.access.reset import mail_transport
 from crm_kernel.contributions import Job, JobKind
 from crm_kernel.customers.consent.choices import DENIED, EXPIRED, GIVEN, GONE, OPEN, PENDING, REVOKED, USED, WITHDRAWN
 from crm_kernel.customers.consent.gate import verdict_of
@@ -30,8 +31,10 @@ from crm_kernel.customers.evidence import report_evidence
 from crm_kernel.customers.models import ContactPoint, Customer
 from crm_kernel.customers.values.states import ContactState, can_use
 from crm_kernel.customers.values.states import Evidence as Proof
-from crm_kernel.errors import Conflict, CrmError
+from crm_kernel.errors import Conflict
 from crm_kernel.jobs.services import enqueue
+from crm_kernel.mail.message import Mail
+from crm_kernel.mail.transport import can_send_mail, send_about
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ _MAIL = "kernel.mail_consent_request"
 
 def jobs() -> list[Job]:
     """Return the job that mails a request."""
-    return [Job(name=_MAIL, handler=mail_request, kind=JobKind.OUTSIDE)]
+    return [Job(name=_MAIL, handler=mail_request, kind=JobKind.OUTSIDE, queue="mail")]
 
 
 def ask_for_consent(
@@ -92,29 +95,52 @@ def refuse_without_mail() -> None:
     """Refuse to ask where nothing can be sent.
 
     Raises:
-        Conflict: the instance has no mail transport.
+        Conflict: the instance has no mail server.
     """
-    if mail_transport() is None:
-        raise Conflict(_("No mail can be sent: this instance has no mail transport. Print the link: crm consent ask"))
+    if not can_send_mail():
+        raise Conflict(
+            _("No mail can be sent: this instance has no mail server. Print the link: crm consent ask --print-link")
+        )
 
 
 def state_of(uow: UnitOfWork, request: Consent) -> str:
-    """Return where a request stands: a key of ``choices.REQUEST_STATES``; two queries at most."""
-    table = Consent
-    if uow.session.scalar(sa.select(table.id).where(table.confirms_id == request.id)) is not None:
-        return USED
-    if request.valid_to is None or request.valid_to <= uow.now:
+    """Return where a request stands: a key of ``choices.REQUEST_STATES``; two queries."""
+    return states_of(uow, [request])[request.id]
+
+
+def states_of(uow: UnitOfWork, requests: Sequence[Consent]) -> dict[int, str]:
+    """Return where some requests stand: key → a key of ``choices.REQUEST_STATES``; two queries, however many there are."""
+    keys = [request.id for request in requests]
+    answers = sa.select(Consent.confirms_id, Consent.status).where(Consent.confirms_id.in_(keys))
+    answered = {row.confirms_id: row.status for row in uow.session.execute(answers)}
+    refused = set(uow.session.scalars(_refused_since(keys)))
+    return {
+        request.id: _state(uow.now, request, answered.get(request.id), refused=request.id in refused)
+        for request in requests
+    }
+
+
+def _refused_since(keys: Sequence[int]) -> sa.Select[int]:
+    """Select those of some requests after which the customer withdrew what they ask for, or said no."""
+    later = aliased(Consent)
+    said_no = sa.exists().where(
+        later.customer_id == Consent.customer_id,
+        later.channel == Consent.channel,
+        later.purpose == Consent.purpose,
+        later.status.in_((WITHDRAWN, DENIED)),
+        later.captured_at > Consent.captured_at,
+    )
+    return sa.select(Consent.id).where(Consent.id.in_(keys), said_no.correlate(Consent))
+
+
+def _state(now: dt.datetime, request: Consent, answer: str | None, *, refused: bool) -> str:
+    if answer is not None:
+        return EXPIRED if answer == PENDING else USED  # pending: whoever asked took it back
+    if request.valid_to is None or request.valid_to <= now:
         return EXPIRED
     if request.contact_point_id is None:
         return GONE
-    since = sa.select(table.id).where(
-        table.customer_id == request.customer_id,
-        table.channel == request.channel,
-        table.purpose == request.purpose,
-        table.status.in_((WITHDRAWN, DENIED)),
-        table.captured_at > request.captured_at,
-    )
-    return OPEN if uow.session.scalar(since.limit(1)) is None else REVOKED
+    return REVOKED if refused else OPEN
 
 
 def confirm_consent(uow: UnitOfWork, request: Consent, *, evidence: Evidence | None = None) -> Consent:
@@ -155,19 +181,16 @@ def mail_request(payload: dict[str, Any]) -> None:
     """Mail the link of a request that is still open; a job, with no transaction open while it talks to the mail server.
 
     Raises:
-        CrmError: no mail can be sent.
+        MailRefused, MailDelayed, CrmError: as ``send_mail``.
     """
     with reading(SYSTEM, channel="job") as uow:
-        mail = _mail(uow, UUID(payload["request"]))
-    if mail is None:
-        return
-    transport = mail_transport()
-    if transport is None:
-        raise CrmError("no mail can be sent: the instance has no mail transport")
-    transport(*mail)
+        asked = _mail(uow, UUID(payload["request"]))
+    if asked is not None:
+        send_about(asked[0], "customer", asked[1])
 
 
-def _mail(uow: UnitOfWork, uid: UUID) -> tuple[str, str, str] | None:
+def _mail(uow: UnitOfWork, uid: UUID) -> tuple[Mail, UUID] | None:
+    """Return the mail of a request and the customer it goes to."""
     request = uow.session.scalars(sa.select(Consent).where(Consent.uid == uid)).first()
     if request is None or state_of(uow, request) != OPEN:
         return None
@@ -183,7 +206,8 @@ def _mail(uow: UnitOfWork, uid: UUID) -> tuple[str, str, str] | None:
             link=confirmation_link(request),
             preferences=preferences_link(customer),
         )
-        return point.value, _("Please confirm: %(purpose)s", purpose=purpose.label), text
+        subject = _("Please confirm: %(purpose)s", purpose=purpose.label)
+        return Mail(recipient=point.value, subject=subject, text=text, key=f"{_MAIL}:{uid}"), customer.uid
 
 
 def language_of(customer: Customer) -> str:

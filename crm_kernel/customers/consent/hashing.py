@@ -1,7 +1,8 @@
 """The digest by which a suppression knows a contact value without holding it.
 
-Keyed by the instance's ``secret_key``: telephone numbers are few enough that a plain hash could be undone by trying
-them all. With another ``secret_key`` older suppressions recognise no value that is typed in from then on.
+Keyed: telephone numbers are few enough that a plain hash could be undone by trying them all. The key is the first
+``secret_key`` that the instance had and stays so when that is replaced, since what was digested is not known any more:
+``crm secrets rotate`` keeps it apart, encrypted (``_internal.settings.digest_secret``).
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ def value_digest(point_channel: str, value_normalized: str) -> UUID:
 
 
 def keyed_digest(text: str, *, person: bytes) -> UUID:
-    """Return the digest of a text under the instance's ``secret_key``; ``person`` keeps uses apart, 16 bytes at most.
+    """Return the digest of a text under the instance's key for digests; ``person`` keeps uses apart, 16 bytes at most.
 
     Raises:
         ConfigError: the instance has no ``secret_key``.
     """
-    secret: str = current_app.config["SECRET_KEY"]
+    secret: str = current_app.config["CRM_DIGEST_SECRET"]
     if not secret:
         raise ConfigError("secret_key: missing. Create an instance with: crm init")
     key = hashlib.sha256(secret.encode()).digest()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from crm_kernel.access.reset import can_send_mail
 from crm_kernel.customers.consent.asking import CHANNEL, ask_for_consent
 from crm_kernel.customers.consent.choices import (
     ALWAYS,
@@ -26,6 +25,7 @@ from crm_kernel.customers.consent.ledger import Evidence, Spoken, record_consent
 from crm_kernel.customers.consent.models import Consent, Purpose, Suppression, SuppressionMatch
 from crm_kernel.customers.consent.suppression import lift_suppression, suppress
 from crm_kernel.customers.models import Address, ContactPoint, Customer
+from crm_kernel.mail.transport import can_send_mail
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork

@@ -10,7 +10,8 @@ from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from crm_kernel.access.policy import allowed, sees_all, visible
+from crm_kernel.access.field_access import seen_record
+from crm_kernel.access.policy import allowed
 from crm_kernel.contributions import Panel
 from crm_kernel.customers.consent.choices import CONTACT_CHANNELS, STATUS_COLORS, STATUSES
 from crm_kernel.customers.consent.ledger import create_consent
@@ -18,14 +19,11 @@ from crm_kernel.customers.consent.models import Consent, Purpose, Suppression
 from crm_kernel.customers.consent.purposes import create_purpose, update_purpose
 from crm_kernel.customers.consent.schemas import ConsentSchema, LiftSchema, PurposeSchema, SuppressionSchema
 from crm_kernel.customers.consent.suppression import lift_suppression
-from crm_kernel.customers.models import Customer
 from crm_kernel.database import utcnow
 from crm_kernel.errors import Conflict
-from crm_kernel.records.plan import record_type
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 
 if TYPE_CHECKING:
-    from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Facts shown on the customer page; the list has them all.
@@ -52,22 +50,15 @@ def panels() -> list[Panel]:
     ]
 
 
-def visible_consents(actor: Actor) -> sa.ColumnElement[bool]:
-    """Return the predicate over ``Consent``: its customer is visible; the visibility of its record type."""
-    customers = record_type("customer")
-    if sees_all(actor, customers):
-        return sa.true()
-    return Consent.customer_id.in_(sa.select(Customer.id).where(visible(actor, customers)))
-
-
 def _load_consents(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
     may_record = allowed(uow.actor, "consent.create")
     rows = _history(uow, record)
     if not rows and not may_record:
         return None
     return {
-        "facts": [_fact(consent, label) for consent, label in rows],
+        "facts": [_fact(seen_record(uow.actor, "consent", consent), label) for consent, label in rows],
         "record_url": url_for("records.consent_new", customer=record.uid) if may_record else None,
+        "ask_url": url_for("consent_requests.page", uid=record.uid) if may_record else None,
     }
 
 
@@ -83,13 +74,13 @@ def _history(uow: UnitOfWork, customer: Any) -> list[Any]:
     return list(uow.session.execute(query))
 
 
-def _fact(consent: Consent, purpose: str) -> dict[str, Any]:
+def _fact(consent: Any, purpose: str) -> dict[str, Any]:
     return {
         "url": url_for("records.consent_detail", uid=consent.uid),
-        "purpose": purpose,
+        "purpose": purpose if consent.purpose else _("Consent"),
         "channel": CONTACT_CHANNELS.get(consent.channel, consent.channel),
-        "status": STATUSES[consent.status],
-        "color": STATUS_COLORS[consent.status],
+        "status": STATUSES.get(consent.status),
+        "color": STATUS_COLORS.get(consent.status),
         "at": consent.captured_at,
         "until": consent.valid_to,
         "confirmed": consent.double_opt_in_at,
@@ -166,7 +157,6 @@ def _consent() -> RecordType:
         ),
         services=Services(create=create_consent, update=_never, delete=_never, update_many=_never),
         customer="customer_id",
-        visibility=visible_consents,
         verbs=("read", "create", "export"),
         nav_section=None,
     )  # fmt: skip

@@ -17,10 +17,10 @@ from crm_kernel.customers.duplicates.profiles import Profile
 MAX_BLOCK = 150
 
 
-#: Keys that one shared is enough for; pairs of the stored customers share one of them or two others.
-STRONG = frozenset({"i", "e", "t", "bn", "s"})
 #: The keys stored customers are found by: selective ones, of which a million customers are not too many for a table.
-STORED = STRONG | {"m", "n", "bm", "by", "np", "w"}
+#: Kind → what a stored number ends in. Odd ones are strong: one shared is enough, of the others it takes two.
+CODES = {"i": 1, "e": 3, "t": 5, "bn": 7, "s": 9, "m": 0, "n": 2, "bm": 4, "by": 6, "np": 8, "w": 10}
+_CODE_BITS = 15
 
 
 def keys_of(profile: Profile) -> set[str]:
@@ -109,16 +109,19 @@ def _blocks(profiles: Sequence[Profile]) -> dict[str, list[int]]:
 
 
 def stored_keys_of(profile: Profile) -> set[int]:
-    """Return the keys of a profile as whole numbers for the database: odd ones are ``STRONG``."""
-    keys = ((key.partition(":")[0], key) for key in keys_of(profile))
-    return {_number(key, kind in STRONG) for kind, key in keys if kind in STORED}
+    """Return the keys of a profile as whole numbers for the database, which end in their kind's code."""
+    keys = ((CODES.get(key.partition(":")[0]), key) for key in keys_of(profile))
+    return {_number(key, code) for code, key in keys if code is not None}
 
 
-def is_strong(number: int) -> bool:
-    """Say whether one shared key of this number makes a pair worth comparing."""
-    return bool(number & 1)
+def kind_of(number: int) -> str:
+    """Return the kind of a stored key."""
+    return _KINDS[number & _CODE_BITS]
 
 
-def _number(key: str, strong: bool) -> int:
+def _number(key: str, code: int) -> int:
     digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big", signed=True)
-    return digest | 1 if strong else digest & ~1
+    return digest & ~_CODE_BITS | code
+
+
+_KINDS = {code: kind for kind, code in CODES.items()}

@@ -79,6 +79,12 @@ def match_files(
     return [Match(keys[p.a], other_keys[p.b], round(p.probability, 6), reasons(p.vector)) for p in pairs]
 
 
+def profiles_in(path: Path, *, columns: Mapping[str, str] | None = None, region: str | None = None) -> list[Profile]:
+    """Return the profiles of a file's rows; arguments and errors as for ``match_files``."""
+    source = open_source(path)
+    return _read(source, _targets([source], columns, None), None, Profiler(region))[1]
+
+
 def slot_of(field: str) -> tuple[str, str]:
     """Return the (slot, type) a field fills: ``addresses.city`` → ``city``, ``identifiers.siren`` → its type too.
 
@@ -96,7 +102,7 @@ def slot_of(field: str) -> tuple[str, str]:
         return _SLOT_OF[field], ""
     if field in _PLAIN or field.startswith("cf_"):
         return field, ""
-    known = ", ".join([*_SLOT_OF, *_PLAIN])
+    known = ", ".join(dict.fromkeys([*_SLOT_OF, *_PLAIN]))
     raise InvalidInput({field: [_("no field that customers are compared by; known: %(known)s.", known=known)]})
 
 

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from flask import current_app
 
 from crm_kernel._internal.modules import SettingRow
-from crm_kernel._internal.rows import IN_LIMIT
+from crm_kernel._internal.rows import IN_LIMIT, among
 from crm_kernel.customers.choices import PHONE_CHANNELS
-from crm_kernel.customers.duplicates.models import DuplicateKey
+from crm_kernel.customers.duplicates.models import DuplicateKey, DuplicateProfile
 from crm_kernel.customers.duplicates.profiles import Profile, Profiler, StoredProfiler
+from crm_kernel.customers.duplicates.stored import profiles_of
 from crm_kernel.customers.duplicates.weights import Weights, default_weights
 from crm_kernel.customers.models import Address, ContactPoint, Customer, CustomerIdentifier, Person
 
@@ -43,13 +44,6 @@ def load_profiles(uow: UnitOfWork, keys: Collection[int]) -> dict[int, Profile]:
     return {key: profiler.profile(values) for key, values in found.items()}
 
 
-def among(column: Any, keys: Collection[int]) -> sa.ColumnElement[bool]:
-    """Return ``column IN (keys)`` with the whole numbers in the statement: thousands of parameters cost more than rows."""
-    numbers = sa.bindparam(None, list(keys), type_=sa.BigInteger(), expanding=True, literal_execute=True)
-    found: sa.ColumnElement[bool] = column.in_(numbers)
-    return found
-
-
 def profile_of_payload(payload: Mapping[str, Any], profiler: Profiler) -> Profile:
     """Return the profile of a customer as the API and the form submit it; what is not text is passed over."""
     values: Values = defaultdict(list)
@@ -77,7 +71,7 @@ def customers_sharing(uow: UnitOfWork, numbers: Collection[int], most: int) -> d
     wanted = sorted(numbers)
     for start in range(0, len(wanted), IN_LIMIT):
         part = wanted[start : start + IN_LIMIT]
-        query = sa.select(table.key, table.customer_id).where(among(table.key, part), further.is_(None))
+        query = sa.select(table.key, table.customer_id).where(among(uow.session, table.key, part), further.is_(None))
         for number, key in uow.session.execute(query):
             found[number].append(key)
     return found
@@ -89,6 +83,12 @@ def stored_state(uow: UnitOfWork) -> dict[str, Any]:
     return dict(found or {})
 
 
+def save_state(uow: UnitOfWork, value: dict[str, Any]) -> None:
+    """Keep what the scan knows, flushed."""
+    uow.session.merge(SettingRow(name=SETTING, value=value))
+    uow.session.flush()
+
+
 def weights_in(state: Mapping[str, Any], records: int) -> Weights:
     """Return the weights learnt here, else the default ones for this many records."""
     learnt = state.get("weights")
@@ -97,52 +97,79 @@ def weights_in(state: Mapping[str, Any], records: int) -> Weights:
     return Weights(tuple(map(tuple, learnt["m"])), tuple(map(tuple, learnt["u"])), learnt["prior"])
 
 
+def is_taught(state: Mapping[str, Any]) -> bool:
+    """Say whether the weights come from a training of its own, which the nightly scan leaves alone."""
+    return "by" in (state.get("weights") or {})
+
+
+def teach(uow: UnitOfWork, weights: Weights, *, by: str) -> None:
+    """Keep weights that were learnt elsewhere: forms, imports and scans use them at once, open pairs from the next scan on."""
+    told = {"m": weights.m, "u": weights.u, "prior": weights.prior, "by": by}
+    save_state(uow, {**stored_state(uow), "weights": told})
+
+
+def forget_teaching(uow: UnitOfWork) -> bool:
+    """Let the nightly scan learn again, and say whether there was anything to forget."""
+    state = stored_state(uow)
+    if not is_taught(state):
+        return False
+    save_state(uow, {name: value for name, value in state.items() if name != "weights"})
+    return True
+
+
+def sample_profiles(uow: UnitOfWork, most: int) -> list[Profile]:
+    """Return the stored profiles of customers, those with the highest keys of more than ``most``; two queries."""
+    keys = sa.select(DuplicateProfile.customer_id).order_by(DuplicateProfile.customer_id.desc()).limit(most)
+    return list(profiles_of(uow, list(uow.session.scalars(keys))).values())
+
+
+_CUSTOMERS: Any = Customer.__table__
+_PEOPLE: Any = Person.__table__
+_POINTS: Any = ContactPoint.__table__
+_PLACES: Any = Address.__table__
+_NUMBERS: Any = CustomerIdentifier.__table__
 _ADDRESS = ("street", "postal_code", "city", "region", "country_code")
 
 
 def _values_of(uow: UnitOfWork, keys: list[int]) -> dict[int, Values]:
+    customer, person, number = _CUSTOMERS.c, _PEOPLE.c, _NUMBERS.c
+    named = (person.given_name, person.family_name, person.birth_date)
     query = (
-        sa.select(
-            Customer.id,
-            Customer.kind,
-            Customer.display_name,
-            Person.given_name,
-            Person.family_name,
-            Person.birth_date,
-        )
-        .outerjoin(Person, Person.customer_id == Customer.id)
-        .where(among(Customer.id, keys), Customer.merged_into_id.is_(None))
+        sa.select(customer.id, customer.kind, customer.display_name, *named)
+        .select_from(_CUSTOMERS.outerjoin(_PEOPLE, person.customer_id == customer.id))
+        .where(among(uow.session, customer.id, keys), customer.merged_into_id.is_(None))
     )
-    found: dict[int, Values] = {}
-    for key, kind, name, given, family, birth in uow.session.execute(query):
-        values = found[key] = defaultdict(list, kind=[kind])
+    connection, found = uow.session.connection(), dict[int, Values]()
+    for key, kind, name, given, family, birth in connection.execute(query):
+        values = found[key] = {"kind": [kind]}
         for slot, value in (("given_name", given), ("family_name", family), ("birth_date", birth)):
             _put(values, slot, value)
         if not given and not family:
             _put(values, "name", name)
     _add_points(uow, found, keys)
     _add_addresses(uow, found, keys)
-    numbers = sa.select(CustomerIdentifier.customer_id, CustomerIdentifier.type, CustomerIdentifier.value)
-    for key, kind, value in uow.session.execute(numbers.where(among(CustomerIdentifier.customer_id, keys))):
+    numbers = sa.select(number.customer_id, number.type, number.value).where(
+        among(uow.session, number.customer_id, keys)
+    )
+    for key, kind, value in connection.execute(numbers):
         if key in found:
-            found[key]["identifier"].append(f"{kind}:{value}")
+            found[key].setdefault("identifier", []).append(f"{kind}:{value}")
     return found
 
 
 def _add_points(uow: UnitOfWork, found: Mapping[int, Values], keys: list[int]) -> None:
-    table = ContactPoint
-    query = sa.select(table.customer_id, table.channel, table.value_normalized).where(among(table.customer_id, keys))
-    for key, channel, value in uow.session.execute(query):
+    c = _POINTS.c
+    query = sa.select(c.customer_id, c.channel, c.value_normalized).where(among(uow.session, c.customer_id, keys))
+    for key, channel, value in uow.session.connection().execute(query):
         if key in found:
             _put(found[key], _channel_slot(channel), value)
 
 
 def _add_addresses(uow: UnitOfWork, found: Mapping[int, Values], keys: list[int]) -> None:
-    columns = [getattr(Address, name) for name in _ADDRESS]
-    query = sa.select(Address.customer_id, *columns).where(
-        among(Address.customer_id, keys), Address.is_primary == sa.true()
-    )
-    for key, *values in uow.session.execute(query):
+    c = _PLACES.c
+    query = sa.select(c.customer_id, *(c[name] for name in _ADDRESS))
+    query = query.where(among(uow.session, c.customer_id, keys), c.is_primary == sa.true())
+    for key, *values in uow.session.connection().execute(query):
         if key in found:
             _put_address(found[key], *values)
 
@@ -152,14 +179,10 @@ def _channel_slot(channel: Any) -> str:
 
 
 def _put_address(values: Values, street: Any, postcode: Any, city: Any, region: Any, country: Any) -> None:
-    for slot, value in (
-        ("street", street),
-        ("postal_code", postcode),
-        ("city", city),
-        ("region", region),
-        ("country", country),
-    ):
-        _put(values, slot, value)
+    given = (("street", street), ("postal_code", postcode), ("city", city), ("region", region), ("country", country))
+    for slot, value in given:
+        if value is not None:
+            _put(values, slot, value)
 
 
 def _put(values: Values, slot: str, value: Any) -> None:

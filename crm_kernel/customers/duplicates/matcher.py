@@ -60,7 +60,7 @@ def _scored(
     found = [(a, b, compare(left[a], right[b])) for a, b in candidates if _may_be_one(left[a], right[b])]
     weights = with_strangers(default_weights(len(right)), _strangers(left, right))
     weights = learn(weights, Counter(vector for _a, _b, vector in found), total)
-    common = Frequencies(left if left is right else (*left, *right))
+    common = Frequencies.among(left if left is right else (*left, *right))
     bits = {vector: weights.bits(vector) for vector in {vector for _a, _b, vector in found}}
     pairs = []
     for a, b, vector in found:

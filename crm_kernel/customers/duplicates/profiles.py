@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from crm_kernel.customers.values.emails import EmailParser
 from crm_kernel.customers.values.errors import ValueProblem
@@ -186,13 +187,16 @@ class Profiler:
     def __init__(self, region: str | None = None) -> None:
         self._emails = EmailParser()
         self._phones = PhoneKeyParser(region) if region else None
+        # Names and places come again and again, by Zipf's law.
+        self._folded = lru_cache(maxsize=50_000)(_joined)
 
     def profile(self, values: Mapping[str, Iterable[str]]) -> Profile:
         """Return the profile of one customer; ``values`` maps slot (of ``SLOTS``, or any other) → texts.
 
         A text of ``identifier`` is ``type:value``.
         """
-        given, family = (_word(values.get(slot, ())) for slot in ("given_name", "family_name"))
+        word = self._word
+        given, family = (word(values.get(slot, ())) for slot in ("given_name", "family_name"))
         words = [w for text in values.get("name", ()) for w in tokens(text)]
         if not words and given and family:
             words = tokens(f"{given} {family}")
@@ -205,15 +209,18 @@ class Profiler:
             street=tuple(word for word in street if not word.isdigit() and word not in _STREET_WORDS),
             numbers=tuple(dict.fromkeys(_leading_digits(word) for word in street if word[0].isdigit())),
             postcode="".join(tokens(_first(values.get("postal_code", ())))),
-            city=_word(values.get("city", ())),
-            region=_word(values.get("region", ())),
-            country=_word(values.get("country", ())),
+            city=word(values.get("city", ())),
+            region=word(values.get("region", ())),
+            country=word(values.get("country", ())),
             emails=tuple(dict.fromkeys(self._email(text) for text in values.get("email", ()) if text.strip())),
             phones=tuple(dict.fromkeys(filter(None, (self._phone(text) for text in values.get("phone", ()))))),
             identifiers=tuple(_identifiers(values)),
-            others=tuple((name, _word(texts)) for name, texts in values.items() if name not in _KNOWN and _word(texts)),
+            others=tuple((name, word(texts)) for name, texts in values.items() if name not in _KNOWN and word(texts)),
             kind=_first(values.get("kind", ())),
         )
+
+    def _word(self, texts: Iterable[str]) -> str:
+        return self._folded(" ".join(texts))
 
     def _email(self, text: str) -> str:
         try:
@@ -254,8 +261,8 @@ def _first(texts: Iterable[str]) -> str:
     return next((text.strip() for text in texts if text and text.strip()), "")
 
 
-def _word(texts: Iterable[str]) -> str:
-    return " ".join(tokens(" ".join(texts)))
+def _joined(text: str) -> str:
+    return " ".join(tokens(text))
 
 
 def _leading_digits(word: str) -> str:

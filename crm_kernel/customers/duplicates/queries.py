@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from crm_kernel._internal.rows import among
 from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import visible
 from crm_kernel.customers.choices import PHONE_CHANNELS
@@ -23,7 +25,8 @@ from crm_kernel.customers.duplicates.loading import (
     weights_in,
 )
 from crm_kernel.customers.duplicates.models import DuplicateCandidate
-from crm_kernel.customers.duplicates.weights import probability_of, reasons
+from crm_kernel.customers.duplicates.terms import frequencies_for
+from crm_kernel.customers.duplicates.weights import is_doubtful, probability_of, reasons
 from crm_kernel.customers.models import ContactPoint, Customer, CustomerIdentifier
 from crm_kernel.customers.normalising import contact_values
 from crm_kernel.customers.values.errors import ValueProblem
@@ -51,8 +54,12 @@ FIELDS: Mapping[str, str] = {
 WARN = 0.5
 #: Customers shown to him, and compared for him, at most.
 _SHOWN, _COMPARED = 5, 500
+#: Of a payload: contact points and identifiers looked at, and characters of each text, more than any column takes.
+_PARTS, _CHARACTERS = 50, 2_100
+#: Customers who share keys, those that share most, that the database is asked about before it is known who of them is visible.
+_RANKED = 5_000
 #: A new customer is as likely to be known as this, whatever the size of the database: people look first when they doubt.
-_PRIOR = 0.001
+PRIOR = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class Similar:
     probability: float
     #: ``comparison:level`` of what agrees.
     reasons: Sequence[str]
+    #: However probable: what agrees is not enough to take the one for the other unasked.
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +91,31 @@ def similar_customers(uow: UnitOfWork, payload: Mapping[str, Any], *, besides: U
     """Return the visible customers that a payload as for ``create_customer`` may describe, the likeliest first.
 
     Wrong values are passed over, and fields that the actor may not see are not looked at. ``besides`` is left out: the customer itself. Finds customers by contact value,
-    identifier and name at once, by the other keys since the last scan. Costs about ten indexed queries.
+    identifier and name at once, by the other keys since the last scan. A rare name that both have says more than a common one, as the scan counted them.
+    Costs about ten indexed queries, and one per comparison that has terms, whatever the payload: of its contact points and
+    identifiers the first 50 each are looked at.
     """
     hidden = hidden_fields(uow.actor, "customer")
     # What he may not see is not compared: the answer would tell whether he guessed it.
-    given = {name: value for name, value in payload.items() if name not in hidden}
+    given = {name: _bounded(value) for name, value in payload.items() if name not in hidden}
     profile = profile_of_payload(given, site_profiler())
     blocks = customers_sharing(uow, stored_keys_of(profile), MAX_BLOCK)
-    keys = {key for block in blocks.values() for key in block} | _by_values(uow, given)
-    seen = _visible(uow, sorted(keys)[:_COMPARED])
-    weights = weights_in(stored_state(uow), 1_000)
+    shared = Counter(key for block in blocks.values() for key in block)
+    keys = dict.fromkeys([*_by_values(uow, given), *(key for key, _blocks in shared.most_common(_RANKED))])
+    seen = _visible(uow, list(keys))
+    compared = [
+        (key, compare(profile, other))
+        for key, other in load_profiles(uow, [key for key in keys if key in seen][:_COMPARED]).items()
+        if (not profile.kind or other.kind == profile.kind) and seen[key][0] != besides
+    ]
+    weights = weights_in(stored_state(uow), 1_000).with_prior(PRIOR)
+    common = frequencies_for(uow, ((profile, vector) for _key, vector in compared))
     found = []
-    for key, other in load_profiles(uow, seen).items():
-        if profile.kind and other.kind != profile.kind:
-            continue
-        vector = compare(profile, other)
-        likely = probability_of(weights.with_prior(_PRIOR).bits(vector))
-        uid, name = seen[key]
-        if likely >= WARN and uid != besides:
-            found.append(Similar(uid, name, round(likely, 4), reasons(vector)))
+    for key, vector in compared:
+        likely = probability_of(weights.bits(vector) + common.bits(profile, vector, weights))
+        if likely >= WARN:
+            uid, name = seen[key]
+            found.append(Similar(uid, name, round(likely, 4), reasons(vector), is_doubtful(vector)))
     return sorted(found, key=lambda similar: (-similar.probability, similar.name))[:_SHOWN]
 
 
@@ -112,13 +127,13 @@ def open_candidates(
     Three queries, whatever the number of pairs.
     """
     table = DuplicateCandidate
-    query = _visible_pairs(uow).where(table.state == "open", table.score >= least)
+    query = visible_pairs(uow).where(table.state == "open", table.score >= least)
     if after is not None:
         query = query.where(sa.or_(table.score < after[0], sa.and_(table.score == after[0], table.id < after[1])))
     rows = uow.session.scalars(query.order_by(table.score.desc(), table.id.desc()).limit(limit + 1)).all()
     page = rows[:limit]
     following = (page[-1].score, page[-1].id) if len(rows) > limit else None
-    return _with_customers(uow, page), following
+    return with_customers(uow, page), following
 
 
 def candidate_of(uow: UnitOfWork, uid: UUID) -> DuplicateCandidate:
@@ -127,7 +142,7 @@ def candidate_of(uow: UnitOfWork, uid: UUID) -> DuplicateCandidate:
     Raises:
         NotFound: there is none, or the actor may not see both customers.
     """
-    row = uow.session.scalar(_visible_pairs(uow).where(DuplicateCandidate.uid == uid))
+    row = uow.session.scalar(visible_pairs(uow).where(DuplicateCandidate.uid == uid))
     if row is None:
         raise NotFound(f"There is no pair of duplicates {uid}; see: crm customers duplicates list")
     return row
@@ -135,10 +150,11 @@ def candidate_of(uow: UnitOfWork, uid: UUID) -> DuplicateCandidate:
 
 def described(uow: UnitOfWork, row: DuplicateCandidate) -> Candidate:
     """Return a pair with its two customers."""
-    return _with_customers(uow, [row])[0]
+    return with_customers(uow, [row])[0]
 
 
-def _with_customers(uow: UnitOfWork, rows: Sequence[DuplicateCandidate]) -> list[Candidate]:
+def with_customers(uow: UnitOfWork, rows: Sequence[DuplicateCandidate]) -> list[Candidate]:
+    """Return pairs with their customers and what they agree on, as far as the actor may know; one query."""
     keys = {key for row in rows for key in (row.first_id, row.second_id)}
     query = sa.select(Customer).where(Customer.id.in_(keys)) if keys else None
     hidden = hidden_fields(uow.actor, "customer")
@@ -156,48 +172,81 @@ def _with_customers(uow: UnitOfWork, rows: Sequence[DuplicateCandidate]) -> list
     ]
 
 
-def _visible_pairs(uow: UnitOfWork) -> sa.Select[DuplicateCandidate]:
-    mine = sa.select(Customer.id).where(visible(uow.actor, record_type("customer")))
-    table = DuplicateCandidate
-    return sa.select(table).where(table.first_id.in_(mine), table.second_id.in_(mine))
+def visible_pairs(uow: UnitOfWork) -> sa.Select[DuplicateCandidate]:
+    """Return the query of the pairs of two customers that the actor may see."""
+    return sa.select(DuplicateCandidate).where(may_see(uow, DuplicateCandidate))
+
+
+def may_see(uow: UnitOfWork, pair: type[DuplicateCandidate]) -> sa.ColumnElement[bool]:
+    """Return the predicate over pairs, or an alias of them: the actor may see both customers.
+
+    It asks pair by pair, by the customers' keys: a list of all customers that he may see would cost the whole table.
+    """
+    reach = visible(uow.actor, record_type("customer"))
+    ends = (pair.first_id, pair.second_id)
+    return sa.and_(*(sa.exists().where(Customer.id == end, reach).correlate(pair) for end in ends))
 
 
 def _visible(uow: UnitOfWork, keys: Sequence[int]) -> dict[int, tuple[UUID, str]]:
     query = sa.select(Customer.id, Customer.uid, Customer.display_name).where(
-        Customer.id.in_(keys), visible(uow.actor, record_type("customer"))
+        among(uow.session, Customer.id, keys), visible(uow.actor, record_type("customer"))
     )
     return {key: (uid, name) for key, uid, name in uow.session.execute(query)}
 
 
-def _by_values(uow: UnitOfWork, payload: Mapping[str, Any]) -> set[int]:
-    """Return the customers with one of the payload's contact values, identifiers or its name, scanned yet or not."""
-    found: set[int] = set()
-    for query in _value_queries(payload):
-        found.update(uow.session.scalars(query.limit(MAX_BLOCK)))
+def _by_values(uow: UnitOfWork, payload: Mapping[str, Any]) -> list[int]:
+    """Return the visible customers with one of the payload's identifiers or contact values, then those with its name.
+
+    Scanned yet or not; some may come twice. A query for each of the three, which ends at so many customers of each value.
+    """
+    reach, found = visible(uow.actor, record_type("customer")), list[int]()
+    for column, matches in _value_matches(payload):
+        having = (
+            sa.select(Customer.id).where(Customer.id.in_(sa.select(column).where(match)), reach).limit(MAX_BLOCK)
+            for match in matches
+        )
+        several = [sa.select(one.subquery().c.id) for one in having]
+        found += uow.session.scalars(sa.union_all(*several)) if several else ()
     return found
 
 
-def _value_queries(payload: Mapping[str, Any]) -> list[sa.Select[int]]:
-    queries: list[sa.Select[int]] = []
-    for part in _mappings(payload.get("contact_points")):
-        if compared := _normalised_point(part):
-            channel = str(part["channel"])
-            channels = PHONE_CHANNELS if channel in PHONE_CHANNELS else (channel,)
-            queries.append(
-                sa.select(ContactPoint.customer_id).where(
-                    ContactPoint.channel.in_(channels), ContactPoint.value_normalized == compared
-                )
-            )
-    for part in _mappings(payload.get("identifiers")):
-        if number := _normalised_number(part):
-            queries.append(sa.select(CustomerIdentifier.customer_id).where(CustomerIdentifier.value == number))
-    names = (str(payload.get(name) or "") for name in ("kind", "given_name", "family_name", "display_name"))
-    if wanted := sort_name(*names):
-        queries.append(sa.select(Customer.id).where(Customer.sort_name == wanted))
-    return queries
+def _value_matches(payload: Mapping[str, Any]) -> list[tuple[Any, list[sa.ColumnElement[bool]]]]:
+    """Return the column of customers and a condition for each value of a kind, the kind that says most first."""
+    numbers = dict.fromkeys(normalised_number(part) for part in mappings_in(payload.get("identifiers")))
+    points = dict.fromkeys(
+        (_channels(part), normalised_point(part)) for part in mappings_in(payload.get("contact_points"))
+    )
+    name = sort_name(*(str(payload.get(name) or "") for name in ("kind", "given_name", "family_name", "display_name")))
+    reached = [
+        sa.and_(ContactPoint.channel.in_(channels), ContactPoint.value_normalized == value)
+        for channels, value in points
+        if value
+    ]
+    return [
+        (CustomerIdentifier.customer_id, [CustomerIdentifier.value == number for number in numbers if number]),
+        (ContactPoint.customer_id, reached),
+        (Customer.id, [Customer.sort_name == name] if name else []),
+    ]
 
 
-def _normalised_point(part: Mapping[str, Any]) -> str:
+def _channels(part: Mapping[str, Any]) -> tuple[str, ...]:
+    channel = str(part.get("channel"))
+    return PHONE_CHANNELS if channel in PHONE_CHANNELS else (channel,)
+
+
+def _bounded(value: Any) -> Any:
+    """Return as much of a field's value as is looked at."""
+    if not isinstance(value, (list, tuple)):
+        return _cut(value)
+    return [{name: _cut(text) for name, text in part.items()} for part in mappings_in(value[:_PARTS])]
+
+
+def _cut(value: Any) -> Any:
+    return value[:_CHARACTERS] if isinstance(value, str) else value
+
+
+def normalised_point(part: Mapping[str, Any]) -> str:
+    """Return how a contact point's value is compared, empty for none or a wrong one."""
     channel, value = str(part.get("channel") or ""), str(part.get("value") or "")
     try:
         return contact_values().normalise(channel, value)[1] if value.strip() else ""
@@ -205,12 +254,14 @@ def _normalised_point(part: Mapping[str, Any]) -> str:
         return ""
 
 
-def _normalised_number(part: Mapping[str, Any]) -> str:
+def normalised_number(part: Mapping[str, Any]) -> str:
+    """Return how an identifier's value is compared, empty for none or a wrong one."""
     try:
         return normalize_identifier(str(part.get("type")), str(part.get("value") or ""))
     except ValueProblem:
         return ""
 
 
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
+def mappings_in(value: Any) -> list[Mapping[str, Any]]:
+    """Return the parts of a list in a payload that are objects."""
     return [part for part in value if isinstance(part, Mapping)] if isinstance(value, (list, tuple)) else []

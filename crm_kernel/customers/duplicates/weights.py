@@ -26,6 +26,11 @@ _ENOUGH = 1e-4
 _RAREST = 1e-6
 _MOST_BITS = 8.0
 
+#: Comparisons whose agreement is corrected by how common the value is: place and how to take the value.
+TERMS = tuple((place, c.term) for place, c in enumerate(COMPARISONS) if c.term is not None)
+#: The last level of every comparison.
+LAST = tuple(len(c.levels) - 1 for c in COMPARISONS)
+
 Shares = tuple[tuple[float, ...], ...]
 
 
@@ -116,25 +121,39 @@ def probability_of(bits: float) -> float:
 
 
 class Frequencies:
-    """How common names, streets and places are among the records at hand."""
+    """How common names, streets and places are among the records at hand.
 
-    def __init__(self, profiles: Iterable[Profile]) -> None:
-        self._terms = [(place, c.term) for place, c in enumerate(COMPARISONS) if c.term is not None]
-        self._counts: dict[int, Counter[str]] = {place: Counter() for place, _term in self._terms}
+    Args:
+        counts: place of the comparison → term → records that have it.
+        totals: place of the comparison → records that have any term.
+        unseen: records that nobody has counted and that agree as often as strangers do.
+    """
+
+    def __init__(self, counts: Mapping[int, Counter[str]], totals: Mapping[int, int], *, unseen: int = 0) -> None:
+        self._counts, self._totals, self._unseen = counts, totals, unseen
+
+    @classmethod
+    def among(cls, profiles: Iterable[Profile]) -> Frequencies:
+        """Count the terms of these records."""
+        counts: dict[int, Counter[str]] = {place: Counter() for place, _term in TERMS}
         for profile in profiles:
-            for place, term in self._terms:
-                self._counts[place][term(profile)] += 1
-        for counts in self._counts.values():
-            counts.pop("", None)
-        self._totals = {place: counts.total() for place, counts in self._counts.items()}
+            for place, term in TERMS:
+                counts[place][term(profile)] += 1
+        for found in counts.values():
+            found.pop("", None)
+        return cls(counts, {place: found.total() for place, found in counts.items()})
 
     def bits(self, profile: Profile, vector: Vector, weights: Weights) -> float:
-        """Return what to add to a pair's bits: agreement on a rare value says more, on a common one less."""
+        """Return what to add to a pair's bits: agreement on a rare value says more, on a common one less.
+
+        Nothing for a comparison of which no terms were counted: there is nothing to tell rare from common by.
+        """
         added = 0.0
-        for place, term in self._terms:
-            if vector[place] == len(COMPARISONS[place].levels) - 1:
-                share = (self._counts[place][term(profile)] or 1) / (self._totals[place] or 1)
-                bits = math.log2(weights.u[place][-1] / max(share, _RAREST))
+        for place, term in TERMS:
+            if vector[place] == LAST[place] and self._totals[place]:
+                usual = weights.u[place][-1]
+                seen = (self._counts[place][term(profile)] or 1) + self._unseen * usual
+                bits = math.log2(usual / max(seen / ((self._totals[place] + self._unseen) or 1), _RAREST))
                 added += max(-_MOST_BITS, min(_MOST_BITS, bits))
         return added
 
@@ -157,9 +176,26 @@ def _difference(first: Shares, second: Shares) -> float:
 
 
 def reasons(vector: Vector) -> Sequence[str]:
-    """Return what two records agree on, as ``comparison:level``, in the order of the comparisons."""
+    """Return what two records agree on, as ``comparison:level``; nothing if they were compared otherwise than today."""
+    if len(vector) != len(COMPARISONS):
+        return []
     return [
         f"{comparison.name}:{comparison.levels[level]}"
         for comparison, level in zip(COMPARISONS, vector, strict=True)
         if level > 0
     ]
+
+
+#: Comparisons that tell of many people at once: all of them together identify nobody.
+_SHARED = frozenset({"given_name", "family_name", "name", "city", "region", "country", "others"})
+_GIVEN = next(place for place, comparison in enumerate(COMPARISONS) if comparison.name == "given_name")
+
+
+def is_doubtful(vector: Vector) -> bool:
+    """Say whether two records are not to be taken for one unasked, however probable it is.
+
+    Nothing agrees but names and places, as of namesakes in one town; or the given names differ, as of two people of one household
+    who share telephone, address and family name.
+    """
+    told = (level for level, comparison in zip(vector, COMPARISONS, strict=True) if comparison.name not in _SHARED)
+    return vector[_GIVEN] == 0 or not any(level > 0 for level in told)

@@ -15,7 +15,7 @@ from marshmallow import Schema, fields
 from crm_kernel.customers.merging.models import MergeRun
 from crm_kernel.customers.merging.queries import described, last_run_into, run_by
 from crm_kernel.customers.merging.services import merge, unmerge
-from crm_kernel.errors import Conflict, InvalidInput, NotFound
+from crm_kernel.errors import Conflict, InvalidInput, NotFound, Replaced
 from crm_kernel.records.api import body_of_request, json_response, version_from_request
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.payloads import load_with
@@ -98,6 +98,9 @@ def _merge(blueprint: Blueprint) -> type[MethodView]:
             asked = load_with(MergeSchema, body_of_request())
             try:
                 source = record_of(uow, type_, asked["source"])
+            except Replaced as error:
+                # Somebody merged it meanwhile: that is no mistake of the caller's.
+                raise Conflict(str(error)) from error
             except NotFound as error:
                 raise InvalidInput({"source": [str(error)]}) from error
             run = merge(uow, source, target, asked["choices"], versions=(asked["source_version"], version))

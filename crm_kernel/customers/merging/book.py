@@ -57,7 +57,9 @@ class Book:
             chosen.c[0],
         )
         names = ["run_id", "table_name", "action", "step", "row_id"]
-        found = self.connection.execute(sa.insert(target).from_select(names, values)).rowcount
+        # Of an INSERT, psycopg's cursor tells no number once it is closed, which SQLAlchemy does before we ask.
+        insert = sa.insert(target).from_select(names, values).execution_options(preserve_rowcount=True)
+        found = self.connection.execute(insert).rowcount
         self._step(table, MOVED, found, move)
         return found
 

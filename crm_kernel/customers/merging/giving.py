@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from crm_kernel.customers.merging.book import Book, Move, Row, advanced, numbered
 from crm_kernel.data_map.references import COMBINE, FILL_GAPS, MOVE, combining_function
-from crm_kernel.data_map.tables import unique_keys
+from crm_kernel.data_map.tables import ForeignKey, foreign_keys, unique_keys
 
 #: What makes two rows of a customer the same beside the keys of the database; compared with missing values equal.
 SAME: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -35,21 +34,15 @@ _STATES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A foreign key of one column: ``table.column`` refers to ``refers``."""
-
-    table: str
-    column: str
-    refers: str
-
-
 class Giver:
     """Gives rows and notes in the book what it did."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self._children = _children(book.connection)
+        #: Table → the foreign keys that refer to it.
+        self._children: defaultdict[str, list[ForeignKey]] = defaultdict(list)
+        for key in foreign_keys(book.uow):
+            self._children[key.referred].append(key)
 
     def give(self, table: sa.Table, column: str, old: Any, new: Any, *, rule: str = MOVE) -> None:
         """Let every row with ``column = old`` have ``new``."""
@@ -128,8 +121,8 @@ class Giver:
     ) -> None:
         for gone, kept in pairs:
             for child in self._children.get(table.name, ()):
-                refers = child.refers
-                self.give(self.book.table(child.table), child.column, gone._mapping[refers], kept._mapping[refers])
+                old, new = gone._mapping[child.key], kept._mapping[child.key]
+                self.give(self.book.table(child.table), child.column, old, new)
         # Removed before the others are completed: a value that only one row may have is free then.
         self._remove(table, [gone for gone, _kept in pairs])
         for gone, kept in pairs:
@@ -199,17 +192,6 @@ def _stricter(table: str, gone: Row, kept: Row) -> dict[str, Any]:
         return {}
     worse = max(gone, kept, key=lambda row: order.index(row["state"]))
     return {"state": worse["state"], **({"state_since": worse["state_since"]} if "state_since" in worse else {})}
-
-
-def _children(connection: sa.Connection) -> dict[str, list[Child]]:
-    """Return table → the foreign keys of one column that refer to it."""
-    found: defaultdict[str, list[Child]] = defaultdict(list)
-    for (_schema, table), keys in sa.inspect(connection).get_multi_foreign_keys().items():
-        for key in keys:
-            if len(key["constrained_columns"]) == 1:
-                [column], refers = key["constrained_columns"], key["referred_columns"]
-                found[key["referred_table"]].append(Child(str(table), column, refers[0] if refers else "id"))
-    return dict(found)
 
 
 def _among(columns: Sequence[sa.Column[Any]], keys: Sequence[tuple[Any, ...]]) -> sa.ColumnElement[bool]:

@@ -6,12 +6,21 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from crm_kernel.records.custom_fields.json_value import KEY, KEY_TYPE, json_value
+
 
 def is_member(column: Any, name: str, value: Any) -> sa.ColumnElement[bool]:
     """Return the predicate: the member holds this whole number or text."""
-    member = sa.type_coerce(column, sa.JSON)[name]
-    found: sa.ColumnElement[bool] = (member.as_integer() if isinstance(value, int) else member.as_string()) == value
+    found: sa.ColumnElement[bool] = member_of(column, name, whole=isinstance(value, int)) == value
     return found
+
+
+def member_of(column: Any, name: str, *, whole: bool) -> Any:
+    """Return the member as a whole number, or as a text; that of a custom field as its index is made over it."""
+    if whole and KEY.match(name):
+        return json_value(column, name, KEY_TYPE)
+    member = sa.type_coerce(column, sa.JSON)[name]
+    return member.as_integer() if whole else member.as_string()
 
 
 def with_member(column: Any, name: str, value: Any, connection: sa.Connection) -> Any:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -36,18 +39,18 @@ class Standing:
 
 
 def standing_of(uow: UnitOfWork, customers: Sequence[Customer]) -> Standing:
-    """Return what is allowed and refused now; one query per channel and purpose that asks for consent, and two more."""
+    """Return what is allowed and refused now; one query per purpose that asks for consent, and two more."""
     keys = [customer.id for customer in customers]
-    allowed = frozenset(use for use in _uses(uow) if _allowed(uow, use, keys))
-    return Standing(allowed, _refusals(uow, keys))
+    return Standing(_allowed(uow, _uses(uow), keys), _refusals(uow, keys))
 
 
 def keep_refusals(uow: UnitOfWork, book: Book, run_uid: Any, target: Customer, before: Standing) -> None:
     """Record a refusal for every use that only the merge would allow; unmerging takes it out again."""
-    for use in _uses(uow):
-        refusal = before.refused.get(use)
-        if (refusal is not None or use not in before.allowed) and _allowed(uow, use, [target.id]):
-            row = _record(uow, run_uid, target, use, refusal)
+    forbidden = [use for use in _uses(uow) if use in before.refused or use not in before.allowed]
+    gained = _allowed(uow, forbidden, [target.id])
+    for use in forbidden:
+        if use in gained:
+            row = _record(uow, run_uid, target, use, before.refused.get(use))
             book.created(book.table("consent"), [{"id": row.id}])
 
 
@@ -77,10 +80,19 @@ def _uses(uow: UnitOfWork) -> list[Use]:
     return [(channel, purpose) for purpose in purposes for channel in CONTACT_CHANNELS]
 
 
-def _allowed(uow: UnitOfWork, use: Use, keys: Sequence[int]) -> bool:
+def _allowed(uow: UnitOfWork, uses: Sequence[Use], keys: Sequence[int]) -> frozenset[Use]:
+    """Return the uses, given by purpose, for which one of some customers may be contacted; one query per purpose."""
+    refused: Counter[Use] = Counter()
+    for purpose, some in groupby(uses, key=itemgetter(1)):
+        query = sa.union_all(*(_refused(uow, use, keys) for use in some))
+        refused.update((channel, purpose) for channel, _key in uow.session.execute(query))
+    return frozenset(use for use in uses if refused[use] < len(keys))
+
+
+def _refused(uow: UnitOfWork, use: Use, keys: Sequence[int]) -> sa.Select[Any]:
     found = refusals(*use, uow.now).subquery()
-    query = sa.select(found.c.customer_id).where(found.c.customer_id.in_(keys)).distinct()
-    return len(uow.session.execute(query).all()) < len(keys)
+    channel = sa.literal(use[0]).label("channel")
+    return sa.select(channel, found.c.customer_id).where(found.c.customer_id.in_(keys)).distinct()
 
 
 def _refusals(uow: UnitOfWork, keys: Sequence[int]) -> dict[Use, Any]:

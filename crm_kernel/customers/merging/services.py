@@ -18,7 +18,7 @@ from crm_kernel.access.policy import authorize
 from crm_kernel.customers.events import CustomersMerged, CustomersUnmerged
 from crm_kernel.customers.merging.book import Book
 from crm_kernel.customers.merging.checks import lock_both, refuse_out_of_order, refuse_unfit, refuse_unknown
-from crm_kernel.customers.merging.fields import SOURCE, chosen_attributes, merged_values, values_of
+from crm_kernel.customers.merging.fields import SOURCE, TARGET, chosen_attributes, merged_values, values_of
 from crm_kernel.customers.merging.giving import Giver
 from crm_kernel.customers.merging.models import MergeRun
 from crm_kernel.customers.merging.permissions import keep_refusals, standing_of
@@ -124,7 +124,7 @@ def _merge_rows(
     demote(giver, source.id, target.id)
     untie(giver, source.id, target.id)
     settle_pairs(giver, source.id, target.id)
-    extensions = _chosen_of_extensions(book, source.id, others)
+    extensions = _chosen_of_extensions(book, {SOURCE: source.id, TARGET: target.id}, others)
     try:
         give_all(giver, columns, *rows)
         for table, values in extensions:
@@ -158,7 +158,8 @@ def _fill(
     before = [_row(book, table, target.id) for table in tables]
     changes = merged_values(source.kind, values_of(uow, source), values_of(uow, target), own)
     custom = {**(source.custom or {}), **(target.custom or {})}
-    custom |= {n: (source.custom or {}).get(n) for n, choice in others.items() if choice == SOURCE and "." not in n}
+    owners = {SOURCE: source.custom or {}, TARGET: target.custom or {}}
+    custom |= {name: owners[choice].get(name) for name, choice in others.items() if "." not in name}
     ask_plugins(uow, record_type("customer"), target, changes)
     target.custom = {name: value for name, value in custom.items() if value is not None}
     update_customer(uow, target, changes)
@@ -183,20 +184,33 @@ def _row(book: Book, table: sa.Table, key: int) -> Any:
     return None if row is None else dict(row._mapping)
 
 
-def _chosen_of_extensions(book: Book, source: int, others: Mapping[str, str]) -> list[tuple[sa.Table, dict[str, Any]]]:
-    """Return the extension values of the source that were chosen, read before its rows go."""
+def _chosen_of_extensions(
+    book: Book, owners: Mapping[str, int], others: Mapping[str, str]
+) -> list[tuple[sa.Table, dict[str, Any]]]:
+    """Return the extension values that were chosen, read before rows go; a value chosen to be none is none.
+
+    Args:
+        owners: ``source`` and ``target`` → key of the customer.
+    """
     found = []
     plan = plan_of(record_type("customer"))
     for extension in plan.extensions:
-        fields = plan.extension_fields[extension.name]
-        chosen = {name.partition(".")[2] for name, choice in others.items()
-                  if choice == SOURCE and name.partition(".")[0] == extension.name}  # fmt: skip
-        table = book.table(sa.inspect(extension.model).local_table.name)
-        row = _row(book, table, source) if chosen else None
-        if row is not None:
-            columns = {fields[name].field.attribute or name for name in chosen}
-            found.append((table, {name: row[name] for name in columns & row.keys()}))
+        fields, table = plan.extension_fields[extension.name], book.table(_table_of(extension.model))
+        chosen = {name.partition(".")[2]: choice for name, choice in others.items()
+                  if name.partition(".")[0] == extension.name}  # fmt: skip
+        rows = {choice: _row(book, table, owners[choice]) or {} for choice in set(chosen.values())}
+        values = {}
+        for name, choice in chosen.items():
+            column = fields[name].field.attribute or name
+            if column in rows[choice] or (column in table.c and table.c[column].nullable):
+                values[column] = rows[choice].get(column)
+        if values:
+            found.append((table, values))
     return found
+
+
+def _table_of(model: type[Any]) -> str:
+    return str(sa.inspect(model).local_table.name)
 
 
 def _raw(book: Book, key: int) -> Any:

@@ -10,6 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import allowed, authorize
 from crm_kernel.contributions import Panel, Permission
 from crm_kernel.customers.duplicates.queries import similar_customers
@@ -66,9 +67,10 @@ def perform(uid: UUID) -> Any:
     uow = current_uow()
     one = record_of(uow, record_type("customer"), uid)
     other = _other(uow, request.form.get("with", ""))
+    _refuse_strangers(one, other)
     stays = int(_kept(one, other) == str(other.uid))
     pair, seen = (one, other), (request.form.get("version", type=int), request.form.get("other_version", type=int))
-    choices = choices_of(lines_of(uow, one, other, request.form, _kept(one, other)), 1 - stays)
+    choices = choices_of(lines_of(uow, pair, request.form, _kept(one, other)), 1 - stays)
     try:
         with attempt(uow):
             run = merge(uow, pair[1 - stays], pair[stays], choices, versions=(seen[1 - stays], seen[stays]))
@@ -124,12 +126,26 @@ def _side_by_side(uow: UnitOfWork, one: Customer, other: Customer, error: Any, s
     context = {
         "pair": (one, other),
         "keep": keep,
-        "lines": lines_of(uow, one, other, request.values, keep),
+        "lines": lines_of(uow, (one, other), request.values, keep),
         "moving": moving(uow, source),
         "source": source,
         "error": error,
+        "tells_age": "created_at" not in hidden_fields(uow.actor, "customer"),
     }
     return render_template("customers/merge.html", **context), status
+
+
+def _refuse_strangers(one: Customer, other: Customer) -> None:
+    """Refuse a form that keeps something of a third customer: the usual choice in its place would merge what nobody chose.
+
+    Raises:
+        InvalidInput: naming the choices.
+    """
+    pair = ("", str(one.uid), str(other.uid))
+    chosen = {name: value for name, value in request.form.items() if name == "keep" or name.startswith("choice.")}
+    wrong = {name: [_("Expected one of the two.")] for name, value in chosen.items() if value not in pair}
+    if wrong:
+        raise InvalidInput(wrong)
 
 
 def _kept(one: Customer, other: Customer) -> str:

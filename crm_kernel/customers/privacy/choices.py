@@ -6,6 +6,10 @@ from flask_babel import lazy_gettext as _l
 
 REQUEST, RETENTION, REAPPLIED = "request", "retention", "reapplied"
 
+#: What a rule does with customers, and what a receipt is about.
+ERASE, ANONYMISE = "erase", "anonymise"
+ACTIONS = {ERASE: _l("Erase"), ANONYMISE: _l("Anonymise, keep for statistics")}
+
 #: Why somebody was erased; no free text, which could name the person.
 ERASURE_REASONS = {
     REQUEST: _l("The person asked for it"),
@@ -29,6 +33,7 @@ FATE_COLORS = {"erased": "red", "anonymised": "orange", UNLINKED: "blue", EMPTIE
 #: Why rows stay, by the key that the receipt keeps; other texts are a module's own words.
 WHY = {
     "no_person": _l("Counts without naming anybody."),
+    "statistics": _l("Stays for statistics: dates, amounts, country and region."),
     "chain": _l("The log proves who did what and when; its values are gone."),
     "ids_only": _l("Holds ids, which lead to nobody any more."),
     "suppressed": _l("Digests of addresses, so that they are recognised and not used again."),

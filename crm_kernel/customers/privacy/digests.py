@@ -1,4 +1,4 @@
-"""The digest by which an erased customer is recognised, should a backup bring it back; keyed by ``secret_key``."""
+"""The digest by which an erased customer is recognised, should a backup bring it back; keyed as suppressions are."""
 
 from __future__ import annotations
 

@@ -40,7 +40,17 @@ INTERNAL = frozenset({
 })  # fmt: skip
 #: Tables of the machinery that repeat what others hold, or say nothing to anybody.
 UNTOLD = frozenset(
-    {"duplicate_key", "duplicate_candidate", "merge_run", "merge_item", "suppression_match", "legal_hold"}
+    {
+        "duplicate_key",
+        "duplicate_profile",
+        "duplicate_candidate",
+        "merge_run",
+        "merge_item",
+        "suppression_match",
+        "legal_hold",
+        "job_subject",
+        "webhook_message_subject",
+    }
 )
 
 

@@ -38,19 +38,19 @@ def release_hold(uow: UnitOfWork, hold: LegalHold) -> None:
     uow.session.flush()
 
 
+def in_force(at: Any) -> sa.ColumnElement[bool]:
+    """Return the predicate that a hold keeps its customer at a moment."""
+    return sa.and_(LegalHold.since <= at, sa.or_(LegalHold.until.is_(None), LegalHold.until > at))
+
+
 def held(at: Any) -> sa.Select[Any]:
     """Return the keys of the customers that a hold keeps at a moment, as a select."""
-    return sa.select(LegalHold.customer_id).where(
-        LegalHold.since <= at, sa.or_(LegalHold.until.is_(None), LegalHold.until > at)
-    )
+    return sa.select(LegalHold.customer_id).where(in_force(at))
 
 
 def holds_of(uow: UnitOfWork, customer_ids: Collection[int]) -> list[LegalHold]:
     """Return the holds in force on some customers, oldest first; one query."""
-    query = sa.select(LegalHold).where(
-        LegalHold.customer_id.in_(sorted(customer_ids)), LegalHold.customer_id.in_(held(uow.now)),
-        sa.or_(LegalHold.until.is_(None), LegalHold.until > uow.now),
-    )  # fmt: skip
+    query = sa.select(LegalHold).where(LegalHold.customer_id.in_(sorted(customer_ids)), in_force(uow.now))
     return list(uow.session.scalars(query.order_by(LegalHold.id)))
 
 

@@ -1,4 +1,4 @@
-"""The tables of privacy: who must not be erased, what was erased, and the rules by which it happens by itself.
+"""The tables of privacy: who must not be erased, who was erased or anonymised, and the rules by which it happens by itself.
 
 A receipt and the list of erased ids hold no personal data: counts, names of tables, digests.
 """
@@ -32,12 +32,14 @@ class LegalHold(RecordMixin, Model):
 
 
 class Erasure(RecordMixin, Model):
-    """The receipt of an erasure: which tables, how many rows, what was kept and why."""
+    """The receipt of an erasure or an anonymising: which tables, how many rows, what was kept and why."""
 
     __tablename__ = "erasure"
 
     #: A key of ``choices.ERASURE_REASONS``.
     reason: Mapped[str] = mapped_column(sa.String(20))
+    #: A key of ``choices.ACTIONS``.
+    action: Mapped[str] = mapped_column(sa.String(20), default="erase", server_default="erase")
     #: How many customers, those merged into them included.
     customers: Mapped[int] = mapped_column(sa.Integer)
     #: One entry per table and fate: ``table``, ``module``, ``fate``, ``rows``, ``why``.
@@ -59,14 +61,28 @@ class ErasedSubject(Model):
     erased_at: Mapped[dt.datetime] = mapped_column(default=utcnow, index=True)
 
 
+class AnonymisedCustomer(Model):
+    """Says of a customer that what named it is gone, and since when; one row per customer, the last time counts."""
+
+    __tablename__ = "anonymised_customer"
+
+    customer_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, info={"merge": "stay"}
+    )
+    erasure_id: Mapped[int] = mapped_column(sa.ForeignKey("erasure.id", ondelete="CASCADE"), index=True)
+    anonymised_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+
+
 class RetentionRule(RecordMixin, Model):
-    """Which customers are erased when nothing happened with them for so long."""
+    """Which customers are erased or anonymised when nothing happened with them for so long."""
 
     __tablename__ = "retention_rule"
 
     name: Mapped[str] = mapped_column(sa.String(120), unique=True)
     #: A filter tree over customers, as JSON text; None for all of them.
     condition: Mapped[str | None] = mapped_column(sa.Text)
+    #: A key of ``choices.ACTIONS``.
+    action: Mapped[str] = mapped_column(sa.String(20), default="erase", server_default="erase")
     #: Months without touch point, sale, consent or change.
     months: Mapped[int] = mapped_column(sa.Integer)
     #: Whether the nightly job carries it out; a new rule is only planned with.

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from flask import url_for
+from flask_babel import format_date
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from crm_kernel.access.policy import allowed, sees_all, visible
+from crm_kernel.access.policy import allowed
 from crm_kernel.contributions import Panel, Permission
 from crm_kernel.customers.models import Customer
 from crm_kernel.customers.privacy.choices import FATE_COLORS, FATES, WHY
-from crm_kernel.customers.privacy.holds import hold_customer, holds_of, release_hold
-from crm_kernel.customers.privacy.models import Erasure, LegalHold, RetentionRule
+from crm_kernel.customers.privacy.holds import hold_customer, in_force, release_hold
+from crm_kernel.customers.privacy.models import AnonymisedCustomer, Erasure, LegalHold, RetentionRule
 from crm_kernel.customers.privacy.retention import create_rule, update_rule
+from crm_kernel.customers.privacy.retention_pages import rule_context
 from crm_kernel.customers.privacy.schemas import ErasureSchema, LegalHoldSchema, RetentionRuleSchema
 from crm_kernel.errors import Conflict
-from crm_kernel.records.plan import record_type
+from crm_kernel.records.plan import record_types as known_types
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 
 if TYPE_CHECKING:
-    from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
 EXPORT, ERASE = "customer.export_subject", "customer.erase"
@@ -67,10 +69,15 @@ def panels() -> list[Panel]:
 
 
 def in_words(entries: Any) -> list[dict[str, Any]]:
-    """Return the lines of a plan or a receipt for people: ``table``, ``module``, ``fate``, ``color``, ``rows``, ``why``."""
+    """Return the lines of a plan or a receipt for people.
+
+    Each has ``table``, ``label`` (None for a table that is no record type's), ``module``, ``fate``, ``color``, ``rows``, ``why``.
+    """
+    labels = {found.model.__tablename__: found.label_plural for found in known_types().values()}
     return [
         {
             **entry,
+            "label": labels.get(entry["table"]),
             "fate": FATES.get(entry["fate"], entry["fate"]),
             "color": FATE_COLORS.get(entry["fate"], "secondary"),
             "why": WHY.get(entry["why"], entry["why"]),
@@ -79,19 +86,29 @@ def in_words(entries: Any) -> list[dict[str, Any]]:
     ]
 
 
-def visible_holds(actor: Actor) -> sa.ColumnElement[bool]:
-    """Return the predicate over ``LegalHold``: its customer is visible."""
-    customers = record_type("customer")
-    if sees_all(actor, customers):
-        return sa.true()
-    return LegalHold.customer_id.in_(sa.select(Customer.id).where(visible(actor, customers)))
-
-
 def _load_privacy(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
     may_export, may_erase = allowed(uow.actor, EXPORT, record), allowed(uow.actor, ERASE, record)
     if not (may_export or may_erase):
         return None
-    return {"url": url_for("privacy.page", uid=record.uid), "holds": holds_of(uow, [record.id])}
+    holds, anonymised_at = _holds_and_anonymising(uow, record.id)
+    return {
+        "url": url_for("privacy.page", uid=record.uid),
+        "holds": holds,
+        "anonymised_on": format_date(anonymised_at) if anonymised_at else "",
+    }
+
+
+def _holds_and_anonymising(uow: UnitOfWork, customer_id: int) -> tuple[list[LegalHold], dt.datetime | None]:
+    """Return the holds in force on a customer, oldest first, and since when it is anonymous; one query for both."""
+    query = (
+        sa.select(LegalHold, AnonymisedCustomer.anonymised_at)
+        .select_from(Customer)
+        .outerjoin(LegalHold, sa.and_(LegalHold.customer_id == Customer.id, in_force(uow.now)))
+        .outerjoin(AnonymisedCustomer, AnonymisedCustomer.customer_id == Customer.id)
+        .where(Customer.id == customer_id)
+    )
+    rows = uow.session.execute(query.order_by(LegalHold.id)).all()
+    return [hold for hold, _at in rows if hold is not None], rows[0][1] if rows else None
 
 
 def _load_receipt(uow: UnitOfWork, record: Erasure) -> Mapping[str, Any]:
@@ -133,7 +150,6 @@ def _legal_hold() -> RecordType:
             ),
         ),
         customer="customer_id",
-        visibility=visible_holds,
         verbs=("read", "create", "export"),
         nav_section="administration",
         nav_order=78,
@@ -150,8 +166,8 @@ def _erasure() -> RecordType:
         slug="erasures",
         icon="receipt",
         title="reason",
-        columns=("reason", "customers", "rule", "created_at", "recorded_by"),
-        filters=("reason", "rule", "created_at"),
+        columns=("reason", "action", "customers", "rule", "created_at", "recorded_by"),
+        filters=("reason", "action", "rule", "created_at"),
         sorts=("created_at",),
         default_sort="-created_at",
         services=Services(create=_never, update=_never, delete=_never, update_many=_never),
@@ -171,12 +187,14 @@ def _retention_rule() -> RecordType:
         slug="retention-rules",
         icon="clock",
         title="name",
-        columns=("name", "months", "active", "last_run_at", "last_erased"),
-        filters=("name", "active"),
+        columns=("name", "action", "months", "active", "last_run_at", "last_erased"),
+        filters=("name", "action", "active"),
         sorts=("name", "created_at"),
         default_sort="name",
-        form=(FormSection(title=_l("Retention rule"), fields=("name", "months", "condition", "active")),),
+        form=(FormSection(title=_l("Retention rule"), fields=("name", "months", "action", "active")),),
         services=Services(create=create_rule, update=update_rule),
+        detail_template="customers/retention_rule.html",
+        detail_context=rule_context,
         external_key=("name",),
         nav_section="administration",
         nav_order=77,

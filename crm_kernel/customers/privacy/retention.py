@@ -1,25 +1,34 @@
 """Rules for how long customers are kept without anything happening, planned first and carried out at night.
 
-A customer is idle when nothing of it was written for so long: no touch point, sale or consent, no change of its own. Held
-and merged ones are never among them: the latter go with the one they became.
+A customer is idle when nothing of it was written for so long: no touch point, sale or consent, no change of its own; and
+when no module has it in use: no row that a record type's ``in_use`` names. Held and merged ones are never among them: the
+latter go with the one they became. A rule erases or anonymises; whoever was anonymised is due again only when something that
+may name somebody was written since.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
+from flask import current_app
 from flask_babel import gettext as _
 
+from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.contributions import Job, JobKind
 from crm_kernel.customers.consent.models import Consent
 from crm_kernel.customers.models import Customer, new_uid
-from crm_kernel.customers.privacy.choices import RETENTION
-from crm_kernel.customers.privacy.erasing import erase_many
+from crm_kernel.customers.privacy.anonymising import ANONYMISING, anonymise_many, still_anonymous
+from crm_kernel.customers.privacy.choices import ACTIONS, ANONYMISE, RETENTION
+from crm_kernel.customers.privacy.erasing import ERASING, erase_many
 from crm_kernel.customers.privacy.holds import held
+from crm_kernel.customers.privacy.letting_go import Entry, planned
 from crm_kernel.customers.privacy.models import RetentionRule
+from crm_kernel.customers.privacy.subject import SubjectMap
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.filter_tree import compile_tree, parse_text
 from crm_kernel.records.filter_tree.periods import shifted
@@ -30,8 +39,24 @@ from crm_kernel.touchpoints.models import Interaction
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
-#: Customers erased in one transaction, with one receipt.
+#: Customers erased or anonymised in one transaction, with one receipt.
 CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a walk over idle customers stands: the last one's time of change, and its key."""
+
+    updated_at: dt.datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one chunk did: how many customers, and where the next one goes on."""
+
+    customers: int
+    place: Place | None
 
 
 def jobs() -> list[Job]:
@@ -66,10 +91,10 @@ def update_rule(uow: UnitOfWork, rule: RetentionRule, changes: Mapping[str, Any]
 
 
 def idle_customers(uow: UnitOfWork, rule: RetentionRule) -> sa.Select[Any]:
-    """Return the keys of the customers a rule would erase now, as a select of ``customer.id``.
+    """Return the keys of the customers a rule is about now, as a select of ``customer.id``.
 
     Raises:
-        InvalidInput: its condition names a field that is gone: nobody is erased by it.
+        InvalidInput: its condition names a field that is gone: it is about nobody.
     """
     since = _cutoff(uow, rule)
     quiet = [
@@ -82,46 +107,105 @@ def idle_customers(uow: UnitOfWork, rule: RetentionRule) -> sa.Select[Any]:
         Customer.merged_into_id.is_(None),
         Customer.id.not_in(held(uow.now)),
         *(condition.correlate(Customer) if isinstance(condition, sa.Exists) else condition for condition in quiet),
+        *(sa.not_(busy) for busy in _in_use(uow.now)),
     )
+    if rule.action == ANONYMISE:
+        query = query.where(sa.not_(still_anonymous(SubjectMap.read(uow))))
     if rule.condition:
         plan = plan_of(record_type("customer"))
         query = query.where(compile_tree(uow, plan, parse_text(plan, rule.condition, None)))
     return query
 
 
+def _in_use(at: dt.datetime) -> Iterator[sa.Exists]:
+    """Yield for each record type that says so whether a customer has a row in use."""
+    for found in runtime_of(current_app).registry.all("record_types"):
+        if found.in_use is not None:
+            mine = getattr(found.model, found.customer) == Customer.id
+            yield sa.exists().where(mine, found.in_use(at)).correlate(Customer)
+
+
 def idle_number(uow: UnitOfWork, rule: RetentionRule) -> int:
-    """Return how many customers a rule would erase now; one query."""
+    """Return how many customers a rule is about now; one query."""
     return cast(int, uow.session.scalar(sa.select(sa.func.count()).select_from(idle_customers(uow, rule).subquery())))
 
 
-def run_rule(uow: UnitOfWork, rule: RetentionRule, *, limit: int = CHUNK) -> int:
-    """Erase up to ``limit`` of the customers a rule names, with one receipt, and return how many; fewer when none is left.
+def rule_plan(uow: UnitOfWork, rule: RetentionRule) -> list[Entry]:
+    """Return what a rule would do now, table by table; reads all rows about these customers, a chunk at a time.
 
     Raises:
         InvalidInput: as for ``idle_customers``.
     """
-    keys = list(uow.session.scalars(idle_customers(uow, rule).order_by(Customer.id).limit(limit)))
-    rule.last_run_at, rule.last_erased = uow.now, len(keys)
+    known, way = SubjectMap.read(uow), ANONYMISING if rule.action == ANONYMISE else ERASING
+    total: Counter[Entry] = Counter()
+    for keys in _chunks(uow, rule):
+        for entry in planned(uow, keys, way, known):
+            total[replace(entry, rows=0)] += entry.rows
+    return [replace(entry, rows=rows) for entry, rows in total.items()]
+
+
+def run_rule(uow: UnitOfWork, rule: RetentionRule, *, limit: int = CHUNK, after: Place | None = None) -> Done:
+    """Do to up to ``limit`` of the customers a rule names what it says, with one receipt; fewer when none is left.
+
+    Args:
+        after: where the chunk before ended; without it every chunk would walk again over all that are done.
+
+    Raises:
+        InvalidInput: as for ``idle_customers``.
+    """
+    found = uow.session.execute(due(uow, rule, limit=limit, after=after)).all()
+    rule.last_run_at, rule.last_erased = uow.now, len(found)
     uow.session.flush()
-    if keys:
-        erase_many(uow, keys, reason=RETENTION, rule=rule.name)
-    return len(keys)
+    if not found:
+        return Done(0, None)
+    carry_out = anonymise_many if rule.action == ANONYMISE else erase_many
+    carry_out(uow, [row.id for row in found], reason=RETENTION, rule=rule.name)
+    return Done(len(found), Place(found[-1].updated_at, found[-1].id))
+
+
+def due(uow: UnitOfWork, rule: RetentionRule, *, limit: int, after: Place | None = None) -> sa.Select[Any]:
+    """Return the next customers a rule is about, as a select of ``id`` and ``updated_at``, longest unchanged first.
+
+    It walks the index over ``updated_at`` and stops where customers are too young: what it costs grows with those that are
+    due, not with all there are.
+    """
+    query = idle_customers(uow, rule).add_columns(Customer.updated_at).order_by(Customer.updated_at, Customer.id)
+    if after is not None:
+        later = sa.or_(Customer.updated_at > after.updated_at, Customer.id > after.id)
+        query = query.where(Customer.updated_at >= after.updated_at, later)
+    return query.limit(limit)
 
 
 def run_chunk(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | None:
     """Carry out the active rules, one chunk of one rule per call; a rule whose condition is out of date is passed over."""
-    done: list[str] = (payload.get("checkpoint") or {}).get("done", [])
+    checkpoint = payload.get("checkpoint") or {}
+    done: list[str] = checkpoint.get("done", [])
     query = sa.select(RetentionRule).where(RetentionRule.active == sa.true()).order_by(RetentionRule.id)
     for rule in uow.session.scalars(query):
         key = str(rule.uid)
         if key in done:
             continue
         try:
-            number = run_rule(uow, rule)
+            chunk = run_rule(uow, rule, after=_place(checkpoint.get("after"), key))
         except InvalidInput:
-            number = 0
-        return {"done": done if number == CHUNK else [*done, key]}
+            chunk = Done(0, None)
+        if chunk.place is None or chunk.customers < CHUNK:
+            return {"done": [*done, key]}
+        return {"done": done, "after": [key, chunk.place.updated_at.isoformat(), chunk.place.id]}
     return None
+
+
+def _place(stored: list[Any] | None, rule: str) -> Place | None:
+    if stored is None or stored[0] != rule:
+        return None
+    return Place(dt.datetime.fromisoformat(stored[1]), stored[2])
+
+
+def _chunks(uow: UnitOfWork, rule: RetentionRule) -> Iterator[list[int]]:
+    after = None
+    while found := uow.session.execute(due(uow, rule, limit=CHUNK, after=after)).all():
+        yield [row.id for row in found]
+        after = Place(found[-1].updated_at, found[-1].id)
 
 
 def _cutoff(uow: UnitOfWork, rule: RetentionRule) -> dt.datetime:
@@ -130,6 +214,8 @@ def _cutoff(uow: UnitOfWork, rule: RetentionRule) -> dt.datetime:
 
 
 def _check(uow: UnitOfWork, data: Mapping[str, Any], *, besides: int = 0) -> None:
+    if data.get("action", ANONYMISE) not in ACTIONS:
+        raise InvalidInput({"action": [_("Choose one of: %(known)s.", known=", ".join(ACTIONS))]})
     if data.get("condition"):
         parse_text(plan_of(record_type("customer")), data["condition"], None)
     query = sa.select(RetentionRule.id).where(RetentionRule.name == data.get("name"), RetentionRule.id != besides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask_babel import lazy_gettext as _l
 from marshmallow import Schema, fields, validate
 
-from crm_kernel.customers.privacy.choices import ERASURE_REASONS, REQUEST
+from crm_kernel.customers.privacy.choices import ACTIONS, ERASURE_REASONS, REQUEST
 from crm_kernel.records.fields import Choice, Reference
 from crm_kernel.records.texts import Text
 
@@ -21,8 +21,9 @@ class LegalHoldSchema(Schema):
 
 
 class ErasureSchema(Schema):
-    """The receipt of an erasure."""
+    """The receipt of an erasure or an anonymising."""
 
+    action = Choice(ACTIONS, dump_only=True, metadata={"label": _l("What was done")})
     reason = Choice(ERASURE_REASONS, dump_only=True, metadata={"label": _l("Reason")})
     customers = fields.Integer(dump_only=True, metadata={"label": _l("Customers")})
     rule = Text(120, dump_only=True, metadata={"label": _l("Rule")})
@@ -31,7 +32,7 @@ class ErasureSchema(Schema):
 
 
 class RetentionRuleSchema(Schema):
-    """Which customers are erased when nothing happened with them for so long."""
+    """Which customers are erased or anonymised when nothing happened with them for so long."""
 
     name = Text(120, required=True, metadata={"label": _l("Name")})
     condition = Text(
@@ -40,6 +41,7 @@ class RetentionRuleSchema(Schema):
             "help": _l("A filter tree as JSON, as lists write it; empty: all of them."),
         }
     )
+    action = Choice(ACTIONS, required=True, metadata={"label": _l("What is done with them"), "deliberate": True})
     months = fields.Integer(
         required=True,
         validate=validate.Range(1, 1200),
@@ -52,7 +54,7 @@ class RetentionRuleSchema(Schema):
         }
     )
     last_run_at = fields.AwareDateTime(dump_only=True, metadata={"label": _l("Last run")})
-    last_erased = fields.Integer(dump_only=True, metadata={"label": _l("Erased then")})
+    last_erased = fields.Integer(dump_only=True, metadata={"label": _l("Customers then")})
 
 
 class EraseCustomerSchema(Schema):

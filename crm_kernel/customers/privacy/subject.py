@@ -28,6 +28,8 @@ HISTORY = "record_uid"
 _FORGETS = ("SET NULL", "SET DEFAULT")
 
 Where = sa.ColumnElement[bool]
+#: The customers that rows are about: their keys, or the column of a query around it that holds the key of one.
+Whose = Collection[int] | sa.Column[int]
 
 
 class Fate(StrEnum):
@@ -90,11 +92,12 @@ class SubjectMap:
 
     def parts(self, customer_ids: Collection[int]) -> list[Part]:
         """Return the rows about some customers: their own first, then what is attached to any of these rows."""
-        own = self._own(customer_ids)
+        own = self.own(customer_ids)
         notes = self._attached(own)
         return [*own, *notes, *self._attached(notes)]  # a file on a note on a customer; nothing is on files
 
-    def _own(self, customer_ids: Collection[int]) -> list[Part]:
+    def own(self, customer_ids: Whose) -> list[Part]:
+        """Return the rows that foreign keys make the customers' own, and those that stay without naming them."""
         found = []
         for fate in Fate:
             for name in self.links[fate]:
@@ -157,18 +160,24 @@ class SubjectMap:
             retention=next((column.retention for column in columns if column.retention), ""),
         )
 
-    def _where(self, name: str, fate: Fate, ids: Collection[int]) -> Where:
+    def _where(self, name: str, fate: Fate, ids: Whose) -> Where:
         table = self.tables[name]
         if name == CUSTOMER:
-            return table.c.id.in_(sorted(ids))
+            return _one_of(table.c.id, ids)
         return sa.or_(*(self._along(table, link, fate, ids) for link in self.links[fate][name]))
 
-    def _along(self, table: sa.Table, link: Link, fate: Fate, ids: Collection[int]) -> Where:
+    def _along(self, table: sa.Table, link: Link, fate: Fate, ids: Whose) -> Where:
         column = table.c[link.column]
         if link.parent == CUSTOMER:
-            return column.in_(sorted(ids))
+            return _one_of(column, ids)
         parent = self.tables[link.parent]
-        return column.in_(sa.select(parent.c[link.parent_column]).where(self._where(link.parent, fate, ids)))
+        above = sa.select(parent.c[link.parent_column]).where(self._where(link.parent, fate, ids))
+        # Said in so many words: SQLAlchemy finds by itself only the query next around.
+        return column.in_(above.correlate(ids.table) if isinstance(ids, sa.Column) else above)
+
+
+def _one_of(column: sa.Column[Any], ids: Whose) -> Where:
+    return column == ids if isinstance(ids, sa.Column) else column.in_(sorted(ids))
 
 
 def with_predecessors(uow: UnitOfWork, customer_ids: Collection[int]) -> list[int]:

@@ -31,6 +31,7 @@ from crm_kernel.customers.privacy.schemas import (
     SubjectExportSchema,
 )
 from crm_kernel.records.api import body_of_request, json_response
+from crm_kernel.records.names import called
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.payloads import load_with
 from crm_kernel.records.plan import record_type
@@ -81,7 +82,7 @@ def erase_now(uid: UUID) -> Any:
     uow = current_uow()
     customer = _customer(uow, uid)
     authorize(uow.actor, ERASE, customer)
-    if request.form.get("name", "").strip() != customer.display_name.strip():
+    if request.form.get("name", "").strip() != called(customer).strip():
         flash(_("Nothing was erased: type the name exactly as it is shown."), "danger")
         return redirect(url_for("privacy.page", uid=uid), 303)
     receipt = erase(uow, customer)

@@ -17,8 +17,9 @@ from flask import current_app
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.acting import actor_of
 from crm_kernel.contributions import InboundMessage, InboundWebhook
+from crm_kernel.data_map.mentioned import note_mentioned
 from crm_kernel.errors import Conflict, CrmError, Forbidden, InvalidInput, NotFound
-from crm_kernel.events.inbound.models import MESSAGE, MessageState, WebhookMessage, WebhookSource
+from crm_kernel.events.inbound.models import MESSAGE, MessageState, MessageSubject, WebhookMessage, WebhookSource
 from crm_kernel.events.inbound.storing import HANDLE
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.unit_of_work import attempt
@@ -40,6 +41,7 @@ def handle_message(uow: UnitOfWork, payload: Mapping[str, Any]) -> None:
     state, told = _handled(uow, message, source)
     said = {"error": told[:1000]} if state == MessageState.FAILED else {"result": told[:300], "error": None}
     _update(uow, message, state=state, **said)
+    note_mentioned(uow.session, MessageSubject.__table__, message.id, str(said.get("result", "")))
 
 
 def handle_again(uow: UnitOfWork, message: WebhookMessage) -> None:

@@ -69,5 +69,23 @@ class WebhookMessage(RecordMixin, Model):
     )
 
 
+class MessageSubject(Model):
+    """A customer whose id stands in what was done with a message."""
+
+    __tablename__ = "webhook_message_subject"
+
+    customer_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("customer.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        info={"merge": "stay", "retention": "ids_only"},
+    )
+    message_id: Mapped[int] = mapped_column(
+        sa.ForeignKey("webhook_message.id", ondelete="CASCADE"), primary_key=True, autoincrement=False, index=True
+    )
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 SOURCE: sa.Table = WebhookSource.__table__  # type: ignore[assignment]
 MESSAGE: sa.Table = WebhookMessage.__table__  # type: ignore[assignment]

@@ -1,7 +1,7 @@
 """The door for messages of other systems: checked, stored once, answered 202 at once; a job does the rest.
 
-The address says which source it is and the signature who sends. Both are looked at before the body is: an unknown address,
-one that is switched off and a wrong signature change nothing and say little.
+The address says which source it is and the signature, which covers the body, who sends. An unknown address, one that is
+switched off and a wrong signature change nothing and say little.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from flask_babel import gettext as _
 from flask_smorest import Blueprint
 from marshmallow import Schema, fields
 from uuid_utils.compat import uuid7
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from crm_kernel.errors import InvalidInput, NotFound, Unauthenticated
 from crm_kernel.events.inbound.models import WebhookSource
@@ -25,7 +24,7 @@ from crm_kernel.events.inbound.schemes import SCHEMES
 from crm_kernel.events.inbound.storing import digest_of, store_message
 from crm_kernel.events.webhooks.secrets import current_secrets
 from crm_kernel.events.webhooks.signing import InvalidSignature
-from crm_kernel.records.api import MAX_BODY, json_response
+from crm_kernel.records.api import json_response
 from crm_kernel.records.openapi_answers import changing_answers
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
@@ -63,7 +62,7 @@ def _receive(blueprint: Blueprint) -> type[MethodView]:
         def post(self, token: str) -> Response:
             uow = current_uow()
             source = _source(uow, token)
-            body = _body()
+            body = request.get_data()
             stored = store_message(uow, source, _checked_id(uow, source, body), request.mimetype, body)
             return json_response({"id": stored}, 202)
 
@@ -76,12 +75,6 @@ def _source(uow: UnitOfWork, token: str) -> WebhookSource:
     if found is None:
         raise NotFound(_("Nothing takes messages at this address."))
     return found
-
-
-def _body() -> bytes:
-    if (request.content_length or 0) > MAX_BODY:
-        raise RequestEntityTooLarge(_("At most %(most)s bytes are taken in one request.", most=MAX_BODY))
-    return request.get_data(cache=False)
 
 
 def _checked_id(uow: UnitOfWork, source: WebhookSource, body: bytes) -> str:

@@ -20,9 +20,13 @@ CHUNK = 500
 
 
 def expire_deliveries(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Delete one chunk of old deliveries with their attempts, the oldest first; None when there are no more."""
+    """Delete one chunk of old deliveries with their attempts, the oldest first; None when there are no more.
+
+    One that waits goes too when it was to be tried that long ago: nobody will.
+    """
     cutoff = uow.now - dt.timedelta(days=runtime_of(current_app).config.webhook_days)
-    old = sa.select(DELIVERY.c.id).where(DELIVERY.c.created_at < cutoff, DELIVERY.c.state != DeliveryState.WAITING)
+    over = sa.or_(DELIVERY.c.state != DeliveryState.WAITING, DELIVERY.c.next_at < cutoff)
+    old = sa.select(DELIVERY.c.id).where(DELIVERY.c.created_at < cutoff, over)
     ids = list(uow.session.scalars(old.order_by(DELIVERY.c.created_at).limit(CHUNK)))
     if not ids:
         return None

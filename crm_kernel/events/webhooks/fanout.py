@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app
 from uuid_utils.compat import uuid7
 
-from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.acting import actor_of
 from crm_kernel.access.actor import Actor
 from crm_kernel.errors import CrmError
 from crm_kernel.events.models import StoredEvent
+from crm_kernel.events.webhooks.events import RecordSignalled
 from crm_kernel.events.webhooks.models import DELIVERY, ENDPOINT, DeliveryState, WebhookEndpoint
 from crm_kernel.events.webhooks.subjects import may_be_told
 from crm_kernel.jobs.services import dialect_insert, enqueue
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 FAN_OUT, SEND = "kernel.webhooks_fan_out", "kernel.webhook_send"
 #: The queue of both; an admin may pause it, limit it or give it workers of its own.
 QUEUE = "webhooks"
+#: What rules send to one webhook, whatever events it waits for.
+SIGNAL = RecordSignalled.name
 #: Every event.
 ANY = "*"
 #: Events that one job looks at.
@@ -40,14 +41,13 @@ CHUNK = 100
 
 
 def enqueue_fan_out(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Enqueue the jobs that tell webhooks of the events just stored; one query, and none without webhooks of any kind.
+    """Enqueue the jobs that tell webhooks of the events just stored; one query.
 
     Args:
         rows: ``name`` and ``uid`` of each event.
     """
-    if runtime_of(current_app).registry.get("jobs", FAN_OUT) is None:  # an application of a few parts, in tests
-        return
     wanted = {name for names in uow.session.connection().execute(_wanted()).scalars() for name in names}
+    wanted.add(SIGNAL)
     told = [str(row["uid"]) for row in rows if row["name"] in wanted or ANY in wanted]
     for start in range(0, len(told), CHUNK):
         enqueue(uow, FAN_OUT, {"events": told[start : start + CHUNK]})
@@ -67,7 +67,7 @@ def deliver(uow: UnitOfWork, endpoint: WebhookEndpoint, events: Iterable[StoredE
 
     Returns how many; events that it was told of before are not among them.
     """
-    wanted = [event for event in events if waits_for(endpoint, event.name)]
+    wanted = [event for event in events if waits_for(endpoint, event)]
     actor = actor_of(uow, endpoint.user_id, scopes=endpoint.scopes) if wanted else None
     if actor is None:
         return 0
@@ -79,9 +79,11 @@ def is_told(uow: UnitOfWork, endpoint: WebhookEndpoint, actor: Actor, event: Sto
     return may_be_told(uow, actor, event) and _fits(uow, endpoint, actor, event)
 
 
-def waits_for(endpoint: WebhookEndpoint, name: str) -> bool:
-    """Say whether a webhook wants events of that name."""
-    return ANY in endpoint.events or name in endpoint.events
+def waits_for(endpoint: WebhookEndpoint, event: StoredEvent) -> bool:
+    """Say whether a webhook wants an event: by its name, or because a rule sends the record to this one."""
+    if event.name == SIGNAL:
+        return event.payload.get("webhook") == str(endpoint.uid)
+    return ANY in endpoint.events or event.name in endpoint.events
 
 
 def enqueue_attempt(uow: UnitOfWork, delivery: Any, endpoint_uid: UUID, **options: Any) -> None:

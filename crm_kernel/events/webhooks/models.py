@@ -85,6 +85,7 @@ class WebhookDelivery(RecordMixin, Model):
 
     __table_args__ = (
         sa.UniqueConstraint("webhook_id", "event_uid"),
+        sa.Index(None, "event_uid"),
         sa.Index(None, "webhook_id", "created_at"),
         sa.Index(None, "created_at"),
     )

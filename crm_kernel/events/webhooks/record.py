@@ -14,6 +14,7 @@ from flask import url_for
 from flask_babel import lazy_gettext as _l
 
 from crm_kernel.access.actor import Actor
+from crm_kernel.access.policy import allowed
 from crm_kernel.contributions import Job, JobKind, NotificationKind
 from crm_kernel.events.webhooks import services
 from crm_kernel.events.webhooks.expiry import expire_deliveries
@@ -45,7 +46,14 @@ def jobs() -> list[Job]:
         Job(name=FAN_OUT, handler=fan_out, queue=QUEUE, priority=-1),
         # The schedule of attempts is the delivery's own; what fails here is our database or our code.
         Job(name=SEND, handler=attempt_delivery, kind=JobKind.OUTSIDE, queue=QUEUE),
-        Job(name=REPLAY, handler=replay_chunk, kind=JobKind.CHUNKED, queue=QUEUE, priority=1),
+        Job(
+            name=REPLAY,
+            handler=replay_chunk,
+            kind=JobKind.CHUNKED,
+            queue=QUEUE,
+            priority=1,
+            result=lambda payload: url_for("records.webhook_detail", uid=payload["webhook"]),
+        ),
         Job(
             name="kernel.expire_webhook_deliveries",
             handler=expire_deliveries,
@@ -85,7 +93,7 @@ def _webhooks() -> RecordType:
         default_sort="name",
         form=(
             FormSection(title=_l("Webhook"), fields=("name", "url", "enabled", "notes")),
-            FormSection(title=_l("What is sent"), fields=("events", "with_record", "filter")),
+            FormSection(title=_l("What is sent"), fields=("events", "with_record")),
         ),
         actions=(
             Action(name="enable", label=_l("Switch on"), service=services.enable_webhook, icon="player-play",
@@ -143,7 +151,9 @@ def _replay(uow: UnitOfWork, webhook: WebhookEndpoint, *, since: Any) -> None:
 
 
 def _shown(uow: UnitOfWork, webhook: Any) -> Mapping[str, Any]:
-    """Return what the page of a webhook shows beside its facts: the last deliveries (one query) and the commands."""
+    """Return what the page of a webhook shows beside its facts: the condition in words, the last deliveries (one query) and the commands."""
+    from crm_kernel.events.webhooks.views import filter_of
+    from crm_kernel.records.pages.conditions import condition_text
     from crm_kernel.records.pages.presenting import cell_kind, cell_of, record_url
 
     type_ = record_type("webhook_delivery")
@@ -154,7 +164,10 @@ def _shown(uow: UnitOfWork, webhook: Any) -> Mapping[str, Any]:
         {"id": item["id"], "url": record_url(type_, item["id"]), "cells": {n: cell_of(fields[n], item) for n in names}}
         for item in found.items
     ]
+    may_change = allowed(uow.actor, "webhook.update", webhook)
     return {
+        "condition_text": condition_text(uow, "customer", filter_of(webhook)),
+        "condition_url": url_for("webhooks.condition", uid=webhook.uid) if may_change else None,
         "deliveries": rows,
         "delivery_columns": [{"name": n, "label": fields[n].label, "kind": cell_kind(fields[n])} for n in names],
         "all_url": url_for(f"{type_.endpoint}_list", webhook=webhook.uid),

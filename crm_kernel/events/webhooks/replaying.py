@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import Conflict, NotFound
 from crm_kernel.events.models import StoredEvent
-from crm_kernel.events.webhooks.fanout import ANY, QUEUE, deliver
+from crm_kernel.events.webhooks.fanout import ANY, QUEUE, SIGNAL, deliver
 from crm_kernel.events.webhooks.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 from crm_kernel.events.webhooks.services import replay_delivery
 from crm_kernel.jobs.services import enqueue
@@ -58,7 +58,7 @@ def _endpoint(uow: UnitOfWork, uid: UUID) -> WebhookEndpoint:
 def _events(uow: UnitOfWork, endpoint: WebhookEndpoint, after: int, since: dt.datetime) -> list[StoredEvent]:
     query = sa.select(StoredEvent).where(StoredEvent.id > after, StoredEvent.occurred_at >= since)
     if ANY not in endpoint.events:
-        query = query.where(StoredEvent.name.in_(endpoint.events))
+        query = query.where(StoredEvent.name.in_([*endpoint.events, SIGNAL]))
     return list(uow.session.scalars(query.order_by(StoredEvent.id).limit(CHUNK)))
 
 

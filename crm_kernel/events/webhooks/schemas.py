@@ -12,9 +12,10 @@ from marshmallow import Schema, ValidationError, validate
 from marshmallow import fields as ma
 
 from crm_kernel._internal.runtime import runtime_of
-from crm_kernel.events.webhooks.fanout import ANY
+from crm_kernel.events.webhooks.fanout import ANY, SIGNAL
 from crm_kernel.events.webhooks.models import DeliveryState, WebhookAttempt
-from crm_kernel.outbound import AddressRefused, checked_url
+from crm_kernel.events.wording import event_choice
+from crm_kernel.outbound import AddressRefused, policy_of, refuse_unreachable
 from crm_kernel.records.calendar import within_calendar
 from crm_kernel.records.custom_fields.kinds import MultiChoice
 from crm_kernel.records.fields import Choice, Collection, Reference
@@ -40,16 +41,19 @@ _REASONS = {
 
 
 class EventNames(MultiChoice):
-    """Names of events of the loaded modules, or ``*`` for every one."""
+    """Names of events of the loaded modules, or ``*`` for every one.
+
+    Not the record that a rule sends to one webhook: nobody hears of it by its name.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__({}, **kwargs)
 
     @property
     def choices(self) -> dict[str, Any]:
-        """Name → label, in the order of the names."""
-        names = sorted(str(event.name) for event in runtime_of(current_app).registry.all("events"))
-        return {ANY: _("Every event"), **{name: name for name in names}}
+        """Name → label with the name behind it, in the order of the names."""
+        known = sorted(runtime_of(current_app).registry.all("events"), key=lambda event: str(event.name))
+        return {ANY: _("Every event"), **{event.name: event_choice(event) for event in known if event.name != SIGNAL}}
 
     @choices.setter
     def choices(self, _value: Any) -> None:
@@ -58,7 +62,7 @@ class EventNames(MultiChoice):
 
 def _sendable(url: str) -> None:
     try:
-        checked_url(url)
+        refuse_unreachable(url, policy_of())
     except AddressRefused as error:
         raise ValidationError(str(error)) from error
 
@@ -122,7 +126,7 @@ class DeliverySchema(Schema):
     """One event for one webhook."""
 
     webhook = Reference("webhook", attribute="webhook_id", dump_only=True, metadata={"label": _l("Webhook")})
-    event_name = ma.String(dump_only=True, metadata={"label": _l("Event")})
+    event_name = ma.String(dump_only=True, metadata={"label": _l("Event"), "show_as": "event"})
     event_uid = ma.UUID(dump_only=True, allow_none=True, metadata={"label": _l("Event id")})
     state = Choice(STATES, dump_only=True, metadata={"label": _l("State"), "colors": _COLORS})
     attempts = ma.Integer(dump_only=True, metadata={"label": _l("Attempts")})

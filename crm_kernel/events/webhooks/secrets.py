@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
@@ -36,11 +37,16 @@ def opened(uid: UUID, kept: str) -> str:
 
 
 def current_secrets(row: KeepsSecrets, now: dt.datetime) -> list[str]:
-    """Return the secrets that sign or verify now, the newest first."""
-    kept = [row.secret]
+    """Return the secrets that sign or verify now, the newest first; one before it that cannot be read is left out.
+
+    Raises:
+        ValueError: the secret was kept with another ``secret_key``: a new one is needed.
+    """
+    found = [opened(row.uid, row.secret)]
     if row.previous_secret is not None and row.previous_until is not None and row.previous_until > now:
-        kept.append(row.previous_secret)
-    return [opened(row.uid, found) for found in kept]
+        with suppress(ValueError):
+            found.append(opened(row.uid, row.previous_secret))
+    return found
 
 
 def replace_secret(row: KeepsSecrets, secret: str, now: dt.datetime) -> None:

@@ -7,6 +7,7 @@ the log, and who has lost the right to see a record is told nothing more of it.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from crm_kernel.access.acting import actor_of
 from crm_kernel.access.actor import SYSTEM
+from crm_kernel.errors import DatabaseUnavailable
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.events.webhooks.envelope import CONTENT_TYPE, envelope_of, ping_envelope
 from crm_kernel.events.webhooks.fanout import is_told
@@ -24,16 +26,21 @@ from crm_kernel.events.webhooks.models import DeliveryState, WebhookDelivery, We
 from crm_kernel.events.webhooks.secrets import current_secrets
 from crm_kernel.events.webhooks.settling import Outcome, put_off, settle, withhold
 from crm_kernel.events.webhooks.signing import signature_headers
+from crm_kernel.jobs.handlers import Later
 from crm_kernel.outbound import AddressRefused, Unreachable, policy_of, send
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
+log = logging.getLogger("crm.webhooks")
+
 #: Seconds that a receiver may take (the specification asks for 15 to 30).
 TIMEOUT = 15.0
 #: Bytes of its answer that are read, and kept.
 MAX_ANSWER = 2_000
+
+_SEALED = "its secret cannot be read with this instance's secret_key: give the webhook a new one"
 
 #: What a job returns: written in the transaction that marks it done.
 Note = Callable[["UnitOfWork"], None]
@@ -48,15 +55,18 @@ class Parcel:
     body: bytes
 
 
-def attempt_delivery(payload: Mapping[str, Any]) -> Note | None:
-    """Make the attempt that a job's payload names and return how to note it; None when it is over or another's."""
+def attempt_delivery(payload: Mapping[str, Any]) -> Note | Later | None:
+    """Make the attempt that a job's payload names and return how to note it; None when it is over or another's.
+
+    While the address rests the job comes back when it may be asked again.
+    """
     uid = UUID(payload["delivery"])
     with reading(SYSTEM, channel="job") as uow:
         found = _prepare(uow, uid, payload)
     return partial(settle, uid, _post(found)) if isinstance(found, Parcel) else found
 
 
-def _prepare(uow: UnitOfWork, uid: UUID, payload: Mapping[str, Any]) -> Parcel | Note | None:
+def _prepare(uow: UnitOfWork, uid: UUID, payload: Mapping[str, Any]) -> Parcel | Note | Later | None:
     query = sa.select(WebhookDelivery, WebhookEndpoint).join(
         WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.webhook_id
     )
@@ -70,8 +80,15 @@ def _prepare(uow: UnitOfWork, uid: UUID, payload: Mapping[str, Any]) -> Parcel |
     if not endpoint.enabled:
         return partial(withhold, uid, DeliveryState.FAILED, "the webhook is switched off")
     if endpoint.rest_until is not None and endpoint.rest_until > uow.now:
-        return partial(put_off, uid, endpoint.rest_until)
-    return _parcel(uow, delivery, endpoint)
+        return Later(endpoint.rest_until, partial(put_off, uid, endpoint.rest_until))
+    try:
+        return _parcel(uow, delivery, endpoint)
+    except (DatabaseUnavailable, sa.exc.OperationalError):
+        raise
+    except Exception as error:  # what a module makes of its event may fail in any way: it counts as an attempt
+        log.exception("webhook delivery %s: its message cannot be written", uid)
+        text = f"the message cannot be written: {type(error).__name__}, see the log of the server"
+        return partial(settle, uid, Outcome(error=text, ours=True))
 
 
 def _parcel(uow: UnitOfWork, delivery: WebhookDelivery, endpoint: WebhookEndpoint) -> Parcel | Note:
@@ -81,7 +98,11 @@ def _parcel(uow: UnitOfWork, delivery: WebhookDelivery, endpoint: WebhookEndpoin
         if isinstance(written, str):
             return partial(withhold, delivery.uid, DeliveryState.WITHHELD, written)
         body = written
-    signed = signature_headers(str(delivery.uid), uow.now, body, current_secrets(endpoint, uow.now))
+    try:
+        secrets = current_secrets(endpoint, uow.now)
+    except ValueError:
+        return partial(settle, delivery.uid, Outcome(error=_SEALED, ours=True))
+    signed = signature_headers(str(delivery.uid), uow.now, body, secrets)
     return Parcel(endpoint.url, {"Content-Type": CONTENT_TYPE, **signed}, body)
 
 

@@ -16,10 +16,12 @@ from uuid_utils.compat import uuid7
 from crm_kernel.access.acting import actor_of
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.events.webhooks.envelope import PING
-from crm_kernel.events.webhooks.fanout import enqueue_attempt
+from crm_kernel.events.webhooks.fanout import SEND, enqueue_attempt
 from crm_kernel.events.webhooks.models import DELIVERY, DeliveryState, WebhookDelivery, WebhookEndpoint
 from crm_kernel.events.webhooks.secrets import replace_secret, sealed
 from crm_kernel.events.webhooks.signing import PREFIX, key_of, new_secret
+from crm_kernel.jobs.models import JobRow
+from crm_kernel.jobs.queries import PENDING
 from crm_kernel.records.filter_tree import parse_text
 from crm_kernel.records.plan import plan_of, record_type
 from crm_kernel.records.storing import set_changed
@@ -129,7 +131,7 @@ def replay_delivery(uow: UnitOfWork, delivery: WebhookDelivery) -> None:
         Conflict: it is still being tried, or its webhook is switched off.
     """
     endpoint = uow.session.get_one(WebhookEndpoint, delivery.webhook_id)
-    if delivery.state == DeliveryState.WAITING:
+    if delivery.state == DeliveryState.WAITING and _is_tried(uow, delivery, endpoint):
         raise Conflict(_("This delivery is still being tried."))
     if not endpoint.enabled:
         raise Conflict(_("The webhook is switched off: switch it on first."))
@@ -138,6 +140,13 @@ def replay_delivery(uow: UnitOfWork, delivery: WebhookDelivery) -> None:
     uow.session.execute(sa.update(DELIVERY).where(DELIVERY.c.id == delivery.id).values(moved))
     uow.session.refresh(delivery)
     enqueue_attempt(uow, delivery, endpoint.uid)
+
+
+def _is_tried(uow: UnitOfWork, delivery: WebhookDelivery, endpoint: WebhookEndpoint) -> bool:
+    """Say whether a job is to make the next attempt; an admin may have cancelled it, or it is dead."""
+    waiting = sa.and_(JobRow.name == SEND, JobRow.partition == str(endpoint.uid), JobRow.state.in_(PENDING))
+    named = sa.cast(JobRow.payload, sa.Text).contains(str(delivery.uid))
+    return uow.session.execute(sa.select(JobRow.id).where(waiting, named).limit(1)).first() is not None
 
 
 def _check_filter(text: str | None, actor: Actor) -> None:

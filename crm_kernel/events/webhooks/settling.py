@@ -19,8 +19,9 @@ from uuid_utils.compat import uuid7
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.collaboration.notifications.services import notify
 from crm_kernel.events.webhooks.events import WebhookDisabled
-from crm_kernel.events.webhooks.fanout import enqueue_attempt
+from crm_kernel.events.webhooks.fanout import SEND, enqueue_attempt
 from crm_kernel.events.webhooks.models import ATTEMPT, DELIVERY, ENDPOINT, DeliveryState, WebhookEndpoint
+from crm_kernel.jobs.lanes import JOB, READY
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -39,7 +40,7 @@ OVERLOADED = frozenset({429, 502, 503, 504})
 SWITCHED_OFF = "kernel.webhook_switched_off"
 #: "Gone": nobody wants to be told any more.
 GONE = 410
-#: How long an address is left alone that is overloaded or does not answer, and at most when it asks for more.
+#: How long an address is left alone at least that is overloaded or does not answer, and at most.
 REST, MOST_REST = dt.timedelta(minutes=1), _H
 
 
@@ -55,6 +56,8 @@ class Outcome:
     answer: str | None = None
     #: How long the receiver asks to be left alone.
     pause: dt.timedelta | None = None
+    #: Whether nothing was sent, for a reason of ours: the address is not to blame and need not rest.
+    ours: bool = False
 
     @property
     def good(self) -> bool:
@@ -81,11 +84,10 @@ def settle(delivery_uid: UUID, outcome: Outcome, uow: UnitOfWork) -> None:
 
 
 def put_off(delivery_uid: UUID, until: dt.datetime, uow: UnitOfWork) -> None:
-    """Wait until the address may be asked again; this was no attempt."""
+    """Note that a delivery, whose job comes back then, waits until the address may be asked again; no attempt was made."""
     delivery = _delivery(uow, delivery_uid)
     if delivery is not None:
         _update(uow, delivery, next_at=until)
-        enqueue_attempt(uow, delivery, delivery.endpoint_uid, run_at=until)
 
 
 def withhold(delivery_uid: UUID, state: DeliveryState, reason: str, uow: UnitOfWork) -> None:
@@ -161,13 +163,24 @@ def _note_failure(uow: UnitOfWork, endpoint_id: int, outcome: Outcome) -> None:
     longest = dt.timedelta(days=runtime_of(current_app).config.webhook_failing_days)
     since = endpoint.failing_since or uow.now
     changes: dict[str, Any] = {"failing_since": since}
-    if outcome.status is None or outcome.status in OVERLOADED:
-        changes["rest_until"] = uow.now + min(outcome.pause or REST, MOST_REST)
+    if (outcome.status is None and not outcome.ours) or outcome.status in OVERLOADED:
+        # As long as it has been failing: who is away for long is knocked at less and less, and waits in vain no longer.
+        changes["rest_until"] = uow.now + min(outcome.pause or max(REST, uow.now - since), MOST_REST)
+        _rest(uow, endpoint, changes["rest_until"])
     uow.session.execute(sa.update(ENDPOINT).where(ENDPOINT.c.id == endpoint_id).values(changes))
     if outcome.status == GONE:
         switch_off(uow, endpoint, "gone")
     elif uow.now - since >= longest:
         switch_off(uow, endpoint, "failing")
+
+
+def _rest(uow: UnitOfWork, endpoint: WebhookEndpoint, until: dt.datetime) -> None:
+    """Put off all that waits for an address, with its jobs: two statements, and no job is begun in vain."""
+    waiting = sa.and_(DELIVERY.c.webhook_id == endpoint.id, DELIVERY.c.state == DeliveryState.WAITING)
+    later = {"next_at": until, "version": DELIVERY.c.version + 1, "updated_at": uow.now}
+    uow.session.execute(sa.update(DELIVERY).where(waiting, DELIVERY.c.next_at < until).values(later))
+    jobs = sa.and_(JOB.c.name == SEND, JOB.c.partition == str(endpoint.uid), JOB.c.state == READY)
+    uow.session.execute(sa.update(JOB).where(jobs, JOB.c.run_at < until).values(run_at=until))
 
 
 def _short(text: str | None) -> str | None:

@@ -1,8 +1,8 @@
 """What an event is about, and whether a user may be told: every record it names must be one that he sees.
 
 A field ``opportunity_id`` of the module ``sfa`` names a record of ``sfa.opportunity``, or else of the kernel's type of that
-name; other ids (a stage, a contact point) name no record of their own. An event about no record at all is told to those
-who see every record of the type it speaks of, or to administrators.
+name, ``record_id`` one of the type that ``record_type`` says; other ids (a stage, a contact point) name no record of their
+own. An event about no record at all is told to those who see every record of the type it speaks of, or to administrators.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def facts_for(actor: Actor, event: StoredEvent) -> dict[str, Any]:
 def _named(module: str, payload: Mapping[str, Any]) -> Iterator[Subject]:
     registry = runtime_of(current_app).registry
     for field, value in payload.items():
-        name = field.removesuffix(_ID)
+        # An event that may be about any record says its type beside the id.
+        name = str(payload.get("record_type")) if field == "record_id" else field.removesuffix(_ID)
         found = registry.get("record_types", f"{module}.{name}") or registry.get("record_types", name)
         uid = _uid(value)
         if field.endswith(_ID) and found is not None and uid is not None:

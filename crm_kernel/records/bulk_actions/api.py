@@ -26,7 +26,7 @@ _KEYS = frozenset({"do", "set", "data", "ids", "filter", "query", "view", "all",
 
 
 class BulkRequestSchema(Schema):
-    """A bulk action: what to do (``set`` for ``update``, ``data`` for an action), and to which records."""
+    """A bulk action: what to do (``set`` for ``update``, ``data`` for an action or ``tags``), and to which records."""
 
     do = ma.String(load_default=UPDATE)
     set = ma.Dict()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from crm_kernel.records.bulk_actions.models import DELETE, UNDO, UPDATE
+from crm_kernel.collaboration.tags.queries import tags_on
+from crm_kernel.collaboration.tags.services import change_tags
+from crm_kernel.records.bulk_actions.models import DELETE, TAGS, UNDO, UPDATE
 from crm_kernel.records.reading import record_of
 from crm_kernel.records.services import delete_record, find_action, run_action, update_record
 from crm_kernel.records.undo import undo_change
@@ -25,7 +27,12 @@ def apply(uow: UnitOfWork, record_type: RecordType, change: Change, uid: UUID) -
     if change.what == UNDO:
         undo_change(uow, record_type, uid, str(change.data["change"]))
         return True
-    version = record_of(uow, record_type, uid).version
+    if change.what == TAGS:
+        before = tags_on(uow, record_type, [uid])
+        return before != change_tags(uow, record_type, [uid], add=change.data["add"], remove=change.data["remove"])
+    # Held on to: looked up anew, it could be at a later version, and a change that is based on none would be refused.
+    record = record_of(uow, record_type, uid)
+    version = record.version
     if change.what == UPDATE:
         return bool(update_record(uow, record_type, uid, change.data, version=version).version != version)
     if change.what == DELETE:

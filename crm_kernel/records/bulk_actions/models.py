@@ -16,7 +16,7 @@ QUEUED, RUNNING, DONE, CANCELLED = "queued", "running", "done", "cancelled"
 #: What became of a record: not yet its turn, other than it was, as it was, refused with a reason.
 WAITING, CHANGED, UNCHANGED, REFUSED = "waiting", "changed", "unchanged", "refused"
 #: What a run does, beside the actions of its record type.
-UPDATE, DELETE, UNDO = "update", "delete", "undo"
+UPDATE, DELETE, TAGS, UNDO = "update", "delete", "tags", "undo"
 
 
 class BulkRun(RecordMixin, Model):
@@ -25,10 +25,10 @@ class BulkRun(RecordMixin, Model):
     __tablename__ = "bulk_run"
 
     record_type: Mapped[str] = mapped_column(sa.String(80))
-    #: ``update``, ``delete``, ``undo`` or the name of an action.
+    #: ``update``, ``delete``, ``tags``, ``undo`` or the name of an action.
     what: Mapped[str] = mapped_column(sa.String(60))
-    #: The payload of every record's change.
-    data: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    #: The payload of every record's change; the records' own entries in the log say what became of it.
+    data: Mapped[dict[str, Any] | None] = mapped_column(NullableJson, info={"audit": "omit"})
     state: Mapped[str] = mapped_column(sa.String(10), default=QUEUED, server_default=QUEUED)
     author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"), index=True)
     #: Whether the system itself asked; a run of a user who is gone must not become the system's.

@@ -12,6 +12,7 @@ from marshmallow import Schema
 from marshmallow import fields as ma
 
 from crm_kernel.access.actor import Scope
+from crm_kernel.access.field_access import hidden_fields, shown_anywhere
 from crm_kernel.records.bulk_actions.models import (
     CANCELLED,
     DELETE,
@@ -19,6 +20,7 @@ from crm_kernel.records.bulk_actions.models import (
     QUEUED,
     REFUSED,
     RUNNING,
+    TAGS,
     UNDO,
     UPDATE,
     BulkRun,
@@ -27,13 +29,27 @@ from crm_kernel.records.bulk_actions.services import can_undo, cancel, outcomes,
 from crm_kernel.records.fields import Choice, Reference
 from crm_kernel.records.plan import record_types
 from crm_kernel.records.record_type import Action, FormSection, RecordType
+from crm_kernel.unit_of_work import current_uow
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
 STATES = {QUEUED: _l("Waiting"), RUNNING: _l("Running"), DONE: _l("Done"), CANCELLED: _l("Cancelled")}
-WHATS = {UPDATE: _l("Change fields"), DELETE: _l("Delete"), UNDO: _l("Take back")}
+WHATS = {
+    UPDATE: _l("Change fields"),
+    TAGS: _l("Change tags"),
+    DELETE: _l("Delete"),
+    UNDO: _l("Take back"),
+}
+
+
+class Given(ma.Dict):
+    """The payload of a run, without the fields that are hidden from whoever reads it."""
+
+    def said(self, value: Any) -> Any:
+        """Return a stored payload as the actor of the open unit of work may see it."""
+        return shown_anywhere(current_uow().actor, value)
 
 
 class BulkRunSchema(Schema):
@@ -41,7 +57,7 @@ class BulkRunSchema(Schema):
 
     record_type = ma.String(dump_only=True, metadata={"label": _l("Record type"), "show_as": "record_type"})
     what = Choice(WHATS, dump_only=True, validate=[], metadata={"label": _l("What is done")})
-    data = ma.Dict(dump_only=True, allow_none=True, metadata={"label": _l("Values")})
+    data = Given(dump_only=True, allow_none=True, metadata={"label": _l("Values")})
     state = Choice(STATES, dump_only=True, metadata={"label": _l("State")})
     total = ma.Integer(dump_only=True, metadata={"label": _l("Records")})
     changed = ma.Integer(dump_only=True, metadata={"label": _l("Changed")})
@@ -60,14 +76,15 @@ def visible_runs(actor: Actor) -> sa.ColumnElement[bool]:
 
 
 def details(uow: UnitOfWork, run: BulkRun) -> Mapping[str, Any]:
-    """Return what a run's page shows beside its fields: progress, and the refused records with their reasons."""
-    done = run.changed + run.unchanged + run.refused
+    """Return what a run's page shows beside its fields: progress, the refused with their reasons, and its taking back."""
     record_type = record_types().get(run.record_type)
     rows = outcomes(uow, run, REFUSED) if record_type else []
     known = titles(uow, run, rows) if record_type else {}
+    back = _taken_back(uow, run)
     return {
-        "running": run.state in (QUEUED, RUNNING),
-        "done": done,
+        "running": run.state in (QUEUED, RUNNING) or bool(back and back["running"]),
+        "done": _done(uow, run),
+        "back": back,
         "refusals": [
             {
                 "title": known.get(row.record_uid),
@@ -79,6 +96,24 @@ def details(uow: UnitOfWork, run: BulkRun) -> Mapping[str, Any]:
             for row in rows
         ],
     }
+
+
+def _done(uow: UnitOfWork, run: BulkRun) -> int | None:
+    hidden = hidden_fields(uow.actor, "bulk_run") & {"changed", "unchanged", "refused"}
+    return None if hidden else run.changed + run.unchanged + run.refused
+
+
+def _taken_back(uow: UnitOfWork, run: BulkRun) -> dict[str, Any] | None:
+    """Return how far the run that takes this one back is, and its page; of one the reader may not see, only that it is there."""
+    query = sa.select(BulkRun, visible_runs(uow.actor)).where(BulkRun.undoes_id == run.id)
+    found = uow.session.execute(query.limit(1)).one_or_none()
+    if found is None:
+        return None
+    back, seen = found
+    if not seen:
+        return {"running": False, "done": None, "total": None, "url": None}
+    url = url_for("records.bulk_run_detail", uid=back.uid)
+    return {"running": back.state in (QUEUED, RUNNING), "done": _done(uow, back), "total": back.total, "url": url}
 
 
 def bulk_record_types() -> list[RecordType]:

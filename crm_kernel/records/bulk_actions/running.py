@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import url_for
+from flask_babel import force_locale
 from flask_babel import gettext as _
 from sqlalchemy.orm.exc import StaleDataError
 
+from crm_kernel.access.acting import actor_of
 from crm_kernel.access.actor import Actor
-from crm_kernel.access.grants import read_reach
-from crm_kernel.access.models import AppUser
 from crm_kernel.contributions import Job, JobKind
 from crm_kernel.errors import CrmError, DatabaseUnavailable
 from crm_kernel.records.bulk_actions.applying import apply
@@ -53,7 +54,14 @@ CHUNK = 50
 
 def jobs() -> list[Job]:
     """Return the job of bulk runs."""
-    return [Job(name=JOB, handler=run_chunk, kind=JobKind.CHUNKED)]
+    return [
+        Job(
+            name=JOB,
+            handler=run_chunk,
+            kind=JobKind.CHUNKED,
+            result=lambda payload: url_for("records.bulk_run_detail", uid=payload["run"]),
+        )
+    ]
 
 
 def run_chunk(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -73,7 +81,8 @@ def run_chunk(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | N
         return None
     change = Change(run.what, run.data or {})
     places = [(row.id, row.record_uid) for row in rows]
-    found = Counter(_store(uow, key, *_outcome(uow, record_type, change, uid)) for key, uid in places)
+    with force_locale(actor.language):  # refusals are for whoever began it
+        found = Counter(_store(uow, key, *_outcome(uow, record_type, change, uid)) for key, uid in places)
     done = run.changed + run.unchanged + run.refused + len(places)
     _count(uow, run, found)
     return {"progress": {"done": done, "total": run.total}}
@@ -126,19 +135,4 @@ def _actor_of(uow: UnitOfWork, run: BulkRun) -> Actor | None:
     """Return who asked, as he is now; None when he is gone or locked out, whose run must not go on."""
     if run.by_system:
         return replace(uow.actor, name="system")
-    user = None if run.author_id is None else uow.session.get(AppUser, run.author_id)
-    if user is None or not user.active:
-        return None
-    reach = read_reach(uow.session, user.id)
-    return Actor(
-        kind="user",
-        name=user.name,
-        user_id=user.id,
-        user_uid=user.uid,
-        team_ids=reach.team_ids,
-        grants=reach.grants,
-        field_rules=reach.field_rules,
-        token_scopes=None if run.token_scopes is None else tuple(map(str, run.token_scopes)),
-        language=user.language,
-        timezone=user.timezone,
-    )
+    return actor_of(uow, run.author_id, scopes=run.token_scopes)

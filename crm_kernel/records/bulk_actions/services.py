@@ -19,13 +19,14 @@ from crm_kernel.records.bulk_actions.models import (
     DONE,
     QUEUED,
     RUNNING,
+    TAGS,
     UNDO,
     UPDATE,
     BulkRow,
     BulkRun,
 )
 from crm_kernel.records.plan import record_type as named
-from crm_kernel.records.plan import title_column
+from crm_kernel.records.plan import said_title
 from crm_kernel.records.saved_views.services import problem_text
 from crm_kernel.unit_of_work import attempt
 
@@ -57,7 +58,7 @@ def preview(uow: UnitOfWork, record_type: RecordType, change: Change, chosen: Ch
     change = checked_change(uow, record_type, change)
     rows = chosen_rows(uow, record_type, chosen)
     model = record_type.model
-    statement = sa.select(model.uid, title_column(record_type)).where(*rows).order_by(model.id).limit(SAMPLE)
+    statement = sa.select(model.uid, said_title(record_type)).where(*rows).order_by(model.id).limit(SAMPLE)
     sample = [
         {"id": uid, "title": title, "refused": _verdict(uow, record_type, change, uid)}
         for uid, title in uow.session.execute(statement).all()
@@ -99,9 +100,10 @@ def undo(uow: UnitOfWork, run: BulkRun) -> BulkRun:
     Raises:
         Conflict: it is not over, too long ago, of a kind that cannot be taken back, or taken back already.
     """
+    run = _locked(uow, run)  # two who ask at once are one after the other: the second one sees what the first one began
     if not can_undo(run, uow.now):
         raise Conflict(
-            _("Only changes of fields that are over can be taken back, within %(days)s days.", days=UNDO_DAYS)
+            _("Only changes of fields and tags that are over can be taken back, within %(days)s days.", days=UNDO_DAYS)
         )
     if uow.session.scalar(sa.select(BulkRun.id).where(BulkRun.undoes_id == run.id).limit(1)) is not None:
         raise Conflict(_("This run was taken back already."))
@@ -116,7 +118,7 @@ def undo(uow: UnitOfWork, run: BulkRun) -> BulkRun:
 
 def can_undo(run: BulkRun, now: dt.datetime | None = None) -> bool:
     """Say whether a run is of a kind, and recent enough, to be taken back."""
-    if run.what not in (UPDATE, UNDO) or run.state not in (DONE, CANCELLED) or not run.changed:
+    if run.what not in (UPDATE, TAGS, UNDO) or run.state not in (DONE, CANCELLED) or not run.changed:
         return False
     return now is None or run.finished_at is None or run.finished_at > now - dt.timedelta(days=UNDO_DAYS)
 
@@ -133,10 +135,15 @@ def titles(uow: UnitOfWork, run: BulkRun, rows: Sequence[BulkRow]) -> dict[Any, 
 
     record_type = named(run.record_type)
     model = record_type.model
-    statement = sa.select(model.uid, title_column(record_type)).where(
+    statement = sa.select(model.uid, said_title(record_type)).where(
         model.uid.in_([row.record_uid for row in rows]), visible(uow.actor, record_type)
     )
     return {uid: str(title) for uid, title in uow.session.execute(statement)} if rows else {}
+
+
+def _locked(uow: UnitOfWork, run: BulkRun) -> BulkRun:
+    query = sa.select(BulkRun).where(BulkRun.id == run.id).with_for_update()
+    return uow.session.scalars(query.execution_options(populate_existing=True)).one()
 
 
 def _new_run(uow: UnitOfWork, record_type: str, what: str, data: dict[str, Any]) -> BulkRun:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Longest name and longest label.
 LONGEST_NAME, LONGEST_LABEL = 50, 80
+#: Highest position.
+FURTHEST = 1_000_000
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
 _VALUE = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*\Z")
 
@@ -84,6 +86,8 @@ def check_field(field: CustomField) -> None:
     _check_texts("help", field.help or {}, errors)
     _check_choices(field, errors)
     _check_target(field, errors)
+    _check_place(field, errors)
+    _check_index(field, errors)
     if field.searchable and field.kind not in WORDS:
         errors["searchable"] = [_("Only these kinds have words to search: %(known)s.", known=", ".join(WORDS))]
     if not errors and field.default is not None:
@@ -131,6 +135,19 @@ def _check_target(field: CustomField, errors: dict[str, list[str]]) -> None:
     elif field.target not in record_types():
         known = ", ".join(sorted(record_types()))
         errors["target"] = [_("Found %(found)s, expected one of: %(known)s.", found=field.target, known=known)]
+
+
+def _check_index(field: CustomField, errors: dict[str, list[str]]) -> None:
+    if field.kind == FieldKind.REFERENCE and not field.indexed:
+        errors["indexed"] = [_("A reference always has its index: what it points to is looked for by it.")]
+
+
+def _check_place(field: CustomField, errors: dict[str, list[str]]) -> None:
+    section, position = field.section, field.position or 0
+    if section is not None and not (0 < len(section.strip()) <= LONGEST_LABEL and section.isprintable()):
+        errors["section"] = [_("Expected a title of at most %(most)s characters.", most=LONGEST_LABEL)]
+    if not 0 <= position <= FURTHEST:
+        errors["position"] = [_("Expected a number from 0 to %(most)s.", most=FURTHEST)]
 
 
 def _check_default(field: CustomField, errors: dict[str, list[str]]) -> None:

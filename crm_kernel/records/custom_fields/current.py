@@ -52,6 +52,7 @@ class Declared:
     section: str | None
     listed: bool
     searchable: bool
+    indexed: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class Held:
     #: Empty for an instance that never had a custom field.
     version: str = ""
     fields: Mapping[str, tuple[Declared, ...]] = field(default_factory=dict)
+    #: Target → (record type, name) of the references to it, archived ones and those of modules that are away too.
+    references: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     #: Plans and documents made from these fields.
     made: dict[Any, Any] = field(default_factory=dict)
 
@@ -78,7 +81,7 @@ def held() -> Held:
         uow.custom_fields = version_of(uow.session.execute(_READ_VERSION).scalar())
     if uow.custom_fields == known.version:
         return known
-    found = Held(uow.custom_fields, _read(uow) if uow.custom_fields else {})
+    found = _read(uow) if uow.custom_fields else Held()
     current_app.extensions[_HELD] = found
     return found
 
@@ -103,26 +106,33 @@ def learn_fields(actor: Actor) -> None:
 def raise_version(uow: UnitOfWork) -> None:
     """Make every process read the fields again, from this transaction's commit on, and this unit of work at once."""
     uow.session.flush()
-    insert = postgresql.insert if uow.session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    uow.custom_fields = raised_version(uow.session.connection())
+
+
+def raised_version(connection: sa.Connection) -> str:
+    """Do what ``raise_version`` does where there is no unit of work, and return the new version."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     value = {"id": uuid4().hex}
     statement = insert(SettingRow).values(name=VERSION, value=value)
-    uow.session.connection().execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
-    uow.custom_fields = value["id"]
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+    return value["id"]
 
 
-def _read(uow: UnitOfWork) -> dict[str, tuple[Declared, ...]]:
+def _read(uow: UnitOfWork) -> Held:
     from crm_kernel.records.custom_fields.models import CustomField
 
     table: Any = sa.inspect(CustomField).local_table
     rows = uow.session.connection().execute(
-        sa.select(table)
-        .where(table.c.archived_at.is_(None))
-        .order_by(table.c.record_type, table.c.position, table.c.id)
+        sa.select(table).order_by(table.c.record_type, table.c.position, table.c.id)
     )
-    found: dict[str, list[Declared]] = {}
+    found: dict[str, tuple[Declared, ...]] = {}
+    references: dict[str, tuple[tuple[str, str], ...]] = {}
     for row in rows:
-        found.setdefault(row.record_type, []).append(declared(row))
-    return {name: tuple(fields) for name, fields in found.items()}
+        if row.target is not None:
+            references[row.target] = (*references.get(row.target, ()), (row.record_type, row.name))
+        if row.archived_at is None:
+            found[row.record_type] = (*found.get(row.record_type, ()), declared(row))
+    return Held(str(uow.custom_fields), found, references)
 
 
 def declared(row: CustomField | Any) -> Declared:
@@ -141,4 +151,5 @@ def declared(row: CustomField | Any) -> Declared:
         section=row.section,
         listed=row.listed,
         searchable=row.searchable,
+        indexed=row.indexed,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -146,6 +147,16 @@ def read(type_: Any, value: Any) -> Any:
     if value is None or isinstance(type_, Values) or not isinstance(type_, sa.types.TypeDecorator):
         return value
     return type_.process_result_value(value, None)  # type: ignore[arg-type]
+
+
+def without(column: Any, names: Sequence[str], *, sqlite: bool) -> Any:
+    """Return the JSON object of a column with some keys taken out, as an expression."""
+    if sqlite:
+        return sa.func.json_remove(column, *(f"$.{name}" for name in names), type_=column.type)
+    rest = column
+    for name in names:
+        rest = rest.op("-")(sa.literal(name, sa.String()))
+    return rest
 
 
 def _several(value: Any) -> list[str]:

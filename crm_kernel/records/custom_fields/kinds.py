@@ -66,7 +66,7 @@ STORED: Mapping[FieldKind, tuple[Kind, Any]] = {
 
 
 class Phone(Text):
-    """A telephone number as its numbering plan knows it; kept as it was typed."""
+    """A telephone number as its numbering plan knows it; kept in the international form, as contact points are found by."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         from crm_kernel.customers.normalising import contact_values
@@ -74,7 +74,7 @@ class Phone(Text):
 
         found = super()._deserialize(value, attr, data, **kwargs)
         try:
-            return None if found is None else contact_values().normalise("phone", found)[0]
+            return None if found is None else contact_values().normalise("phone", found)[1]
         except ValueProblem as problem:
             raise ValidationError(_(problem.template).format(**problem.params)) from problem
 

@@ -1,14 +1,23 @@
-"""The table of custom fields: what was declared, with labels in several languages."""
+"""The table of custom fields: what was declared, with labels in several languages; and where their values are."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_kernel.database import Model, NullableJson, RecordMixin
+
+#: Record types of the kernel whose table has another name than they.
+_OTHERWISE: Mapping[str, str] = {"user": "app_user", "webhook": "webhook_endpoint"}
+
+
+def table_named(record_type: str) -> str:
+    """Return the name of a record type's table, whose module need not be loaded."""
+    return _OTHERWISE.get(record_type) or record_type.replace(".", "_")
 
 
 class CustomField(RecordMixin, Model):
@@ -43,9 +52,17 @@ class CustomField(RecordMixin, Model):
     listed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     #: Whether the full-text search finds its words.
     searchable: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
-    #: Whether the database keeps an index over it.
+    #: Whether the database keeps an index over it; of a reference always.
     indexed: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     #: Since when it is out of use; its values are kept.
     archived_at: Mapped[dt.datetime | None]
 
     __table_args__ = (sa.UniqueConstraint("record_type", "name"),)
+
+    @property
+    def keeps_index(self) -> bool:
+        """Whether its index is there: while it is in use, and of a reference as long as rows may hold values.
+
+        A reference is a foreign key in all but name: whoever deletes, merges or erases what it points to looks for it.
+        """
+        return self.indexed and (self.archived_at is None or self.kind == "reference")

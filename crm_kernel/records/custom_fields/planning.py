@@ -126,7 +126,7 @@ def _extended_form(form: Sequence[FormSection], declared: Iterable[Declared]) ->
         added.setdefault(found.section, []).append(found.name)
     sections = []
     for section in form:
-        own = added.pop(_plain_title(section.title), [])
+        own = added.pop(plain_title(section.title), [])
         sections.append(replace(section, fields=(*section.fields, *own)))
     others = added.pop(None, [])
     sections += [FormSection(title=cast(str, title), fields=tuple(names)) for title, names in added.items()]
@@ -135,7 +135,8 @@ def _extended_form(form: Sequence[FormSection], declared: Iterable[Declared]) ->
     return tuple(sections)
 
 
-def _plain_title(title: Any) -> str:
+def plain_title(title: Any) -> str:
+    """Return a section's title in English, by which custom fields name it."""
     from flask_babel import force_locale
 
     with force_locale("en"):

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from flask import current_app, url_for
 from flask_babel import lazy_gettext as _l
 from marshmallow import Schema
 from marshmallow import fields as ma
 
+from crm_kernel.contributions import Permission
 from crm_kernel.records.custom_fields.kinds import FieldKind
 from crm_kernel.records.custom_fields.models import CustomField
 from crm_kernel.records.fields import Choice
@@ -74,17 +76,29 @@ def record_types() -> list[RecordType]:
                 FormSection(title=_l("Behaviour"), fields=("required", "section", "position", "listed", "searchable")),
             ),
             verbs=("read", "export"),
-            nav_section="administration",
-            nav_order=40,
+            nav_section=None,  # the pages of administration lead there by record type
             detail_template="records/custom_field.html",
             detail_context=commands,
         )
     ]
 
 
-def commands(_uow: UnitOfWork, field: Any) -> Mapping[str, Any]:
-    """Return the commands that change a custom field, for its page."""
+def permissions() -> list[Permission]:
+    """Return what may be granted over custom fields beside reading and exporting their list."""
+    return [
+        Permission(name="custom_field.create", label=_l("Custom fields: add")),
+        Permission(name="custom_field.update", label=_l("Custom fields: change, archive")),
+        Permission(name="custom_field.delete", label=_l("Custom fields: remove with all values")),
+    ]
+
+
+def commands(uow: UnitOfWork, field: Any) -> Mapping[str, Any]:
+    """Return the commands that change a custom field, and the address of its form for those who may."""
     name = f"{shlex.quote(field.record_type)} {field.name}"
-    if field.archived_at is not None:
-        return {"commands": [f"crm fields restore {name}", f"crm fields remove {name}"]}
-    return {"commands": [f"crm fields change {name} --label en=…", f"crm fields archive {name}"]}
+    verbs = ("restore", "remove") if field.archived_at is not None else ("change", "archive")
+    given = {"change": " --label en=…"}
+    may = uow.actor.may("custom_field.update") and "admin.edit_field" in current_app.view_functions
+    return {
+        "command_lines": [f"crm fields {verb} {name}{given.get(verb, '')}" for verb in verbs],
+        "form_url": url_for("admin.edit_field", host=field.record_type, name=field.name) if may else None,
+    }

@@ -8,7 +8,7 @@ change. An archived field is out of every page and answer and keeps its values; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
@@ -18,13 +18,16 @@ from crm_kernel.database import db
 from crm_kernel.errors import Conflict, NotFound
 from crm_kernel.records.custom_fields import checks, indexes
 from crm_kernel.records.custom_fields.current import raise_version
-from crm_kernel.records.custom_fields.json_value import json_value
+from crm_kernel.records.custom_fields.indexing import start_index, table_of
+from crm_kernel.records.custom_fields.json_value import json_value, without
 from crm_kernel.records.custom_fields.kinds import STORED, WITH_CHOICES, FieldKind
 from crm_kernel.records.custom_fields.models import CustomField
 from crm_kernel.records.plan import record_type, record_types
 from crm_kernel.records.storing import set_changed
 from crm_kernel.unit_of_work import UnitOfWork
 
+#: Where ``move_field`` moves a field within its section.
+Way = Literal["up", "down"]
 #: What ``change_field`` takes, and ``add_field`` beside name, record type and kind.
 CHANGEABLE = (
     "labels", "help", "choices", "required", "default", "section", "position", "listed", "searchable", "indexed",
@@ -60,7 +63,8 @@ def add_field(uow: UnitOfWork, host: str, name: str, kind: str, **options: Any) 
 
     Args:
         options: ``labels`` and ``help`` (language → text), ``choices`` (``[{"value", "labels"}]``), ``target``,
-            ``multiline``, ``required``, ``default``, ``section``, ``position``, ``listed``, ``searchable``, ``indexed``.
+            ``multiline``, ``required``, ``default``, ``section``, ``position``, ``listed``, ``searchable``, ``indexed``
+            (of a reference always).
 
     Raises:
         Forbidden: the actor may not create custom fields.
@@ -76,7 +80,7 @@ def add_field(uow: UnitOfWork, host: str, name: str, kind: str, **options: Any) 
     checks.check_kind(kind)
     if any(wanted == field.name for field in fields_of(uow, host)) or wanted in found.schema._declared_fields:
         raise Conflict(_("%(type)s has a field %(name)s already; archived ones count.", type=host, name=wanted))
-    row = CustomField(record_type=host, name=wanted, kind=kind, **_settled(uow, host, wanted, options))
+    row = CustomField(record_type=host, name=wanted, kind=kind, **_settled(uow, host, wanted, kind, options))
     checks.check_field(row)
     uow.session.add(row)
     uow.session.flush()
@@ -147,18 +151,49 @@ def remove_field(uow: UnitOfWork, field: CustomField) -> int:
 
 def rows_with_value(uow: UnitOfWork, field: CustomField) -> int:
     """Return how many rows hold a value; reads the table."""
-    table, value = _table(field), _value(field)
+    table, value = _table(field), value_column(field)
     return uow.session.execute(sa.select(sa.func.count()).select_from(table).where(value.is_not(None))).scalar_one()
 
 
-def _settled(uow: UnitOfWork, host: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with a label, and the next position."""
+def value_column(field: CustomField) -> Any:
+    """Return the expression over its record type's table that holds the field's value, typed."""
+    return json_value(_table(field).c.custom, field.name, STORED[FieldKind(field.kind)][1])
+
+
+def move_field(uow: UnitOfWork, field: CustomField, way: Way) -> bool:
+    """Move a field before or behind its neighbour in the same section; say whether there was one.
+
+    Raises:
+        Forbidden: the actor may not change custom fields.
+    """
+    authorize(uow.actor, "custom_field.update")
+    ordered = fields_of(uow, field.record_type)
+    section = [f for f in ordered if f.section == field.section and f.archived_at is None]
+    if field not in section:
+        return False
+    place = section.index(field) + (-1 if way == "up" else 1)
+    if not 0 <= place < len(section):
+        return False
+    here, there = ordered.index(field), ordered.index(section[place])
+    ordered[here], ordered[there] = ordered[there], ordered[here]
+    positions = sorted({f.position for f in ordered})
+    if len(positions) < len(ordered):  # some stand at the same place, in the order they were made
+        positions = [10 * number for number in range(1, len(ordered) + 1)]
+    for found, position in zip(ordered, positions, strict=True):
+        set_changed(found, {"position": position})
+    uow.session.flush()
+    raise_version(uow)
+    return True
+
+
+def _settled(uow: UnitOfWork, host: str, name: str, kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with a label, the next position, and the index of a reference."""
     settled = {key: value for key, value in options.items() if value is not None}
     if "position" not in settled:
         last = sa.select(sa.func.max(CustomField.position)).where(CustomField.record_type == host)
         settled["position"] = (uow.session.execute(last).scalar() or 0) + 10
     words = name.removeprefix("cf_").replace("_", " ").capitalize()
-    return {"labels": {"en": words}, **settled}
+    return {"labels": {"en": words}, "indexed": kind == FieldKind.REFERENCE, **settled}
 
 
 def _gone_choices(field: CustomField, changes: Mapping[str, Any]) -> list[str]:
@@ -171,7 +206,7 @@ def _gone_choices(field: CustomField, changes: Mapping[str, Any]) -> list[str]:
 def _refuse_used(uow: UnitOfWork, field: CustomField, values: list[str]) -> None:
     if not values:
         return
-    value = _value(field)
+    value = value_column(field)
     used = (
         sa.select(sa.func.count())
         .select_from(_table(field))
@@ -186,12 +221,14 @@ def _refuse_used(uow: UnitOfWork, field: CustomField, values: list[str]) -> None
 def _told(uow: UnitOfWork, field: CustomField) -> None:
     """Make every process read the fields again, and the database's index follow once this is committed."""
     raise_version(uow)
-    host = record_types().get(field.record_type)
-    if host is None:
+    if field.record_type not in record_types():
         return
-    table, name, kind = str(sa.inspect(host.model).local_table.name), field.name, field.kind
-    engine, wanted = db.engine, field.indexed and field.archived_at is None
-    if wanted:
+    table, name, kind = table_of(field), field.name, field.kind
+    engine, wanted = db.engine, field.keeps_index
+    if wanted and uow.channel == "web":
+        # A page answers at once; whoever waits at a command line learns of a failure there.
+        start_index(uow, field)
+    elif wanted:
         uow.after_commit(lambda: indexes.create_index(engine, table, name, kind))
     else:
         uow.after_commit(lambda: indexes.drop_index(engine, table, name))
@@ -201,21 +238,12 @@ def _table(field: CustomField) -> Any:
     return sa.inspect(record_type(field.record_type).model).local_table
 
 
-def _value(field: CustomField) -> Any:
-    return json_value(_table(field).c.custom, field.name, STORED[FieldKind(field.kind)][1])
-
-
 def _delete_values(uow: UnitOfWork, field: CustomField) -> int:
     """Take the field's keys out of all rows in one statement."""
     names = [field.name, f"{field.name}_currency"] if field.kind == FieldKind.MONEY else [field.name]
     table = _table(field)
     column: Any = table.c.custom
-    if uow.session.get_bind().dialect.name == "sqlite":
-        rest: Any = sa.func.json_remove(column, *(f"$.{name}" for name in names), type_=column.type)
-    else:
-        rest = column
-        for name in names:
-            rest = rest.op("-")(sa.literal(name, sa.String()))
+    rest = without(column, names, sqlite=uow.session.get_bind().dialect.name == "sqlite")
     found = sa.or_(*(json_value(column, name, sa.String()).is_not(None) for name in names))
     result: Any = uow.session.connection().execute(sa.update(table).where(found).values(custom=rest))
     uow.session.expire_all()

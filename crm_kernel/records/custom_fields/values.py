@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from crm_kernel.records.custom_fields.json_value import json_value, read, stored
-from crm_kernel.records.plan import Kind, plan_of, record_types, target_of
+from crm_kernel._internal.rows import among
+from crm_kernel.database import NullableJson
+from crm_kernel.records.custom_fields.current import held
+from crm_kernel.records.custom_fields.json_value import KEY_TYPE, json_value, read, stored, without
+from crm_kernel.records.custom_fields.models import table_named
+from crm_kernel.records.plan import plan_of, record_types
 
 if TYPE_CHECKING:
     from crm_kernel.records.plan import TypePlan
@@ -80,9 +84,8 @@ def write_values(uow: UnitOfWork, plan: TypePlan, changes: Mapping[int, Row]) ->
     statement = sa.update(table).where(table.c.id == sa.bindparam("the_key"))
     statement = statement.values(custom=sa.bindparam("the_custom", type_=table.c.custom.type))
     for part in slices([key for key, values in changes.items() if values]):
-        known: dict[int, Any] = dict(
-            connection.execute(sa.select(table.c.id, table.c.custom).where(table.c.id.in_(part))).all()
-        )
+        query = sa.select(table.c.id, table.c.custom).where(among(uow.session, table.c.id, part))
+        known: dict[int, Any] = dict(connection.execute(query).all())
         rows = [
             {"the_key": key, "the_custom": _merged(known[key] or {}, as_json(plan, changes[key]))}
             for key in part
@@ -94,13 +97,15 @@ def write_values(uow: UnitOfWork, plan: TypePlan, changes: Mapping[int, Row]) ->
 def forget_references(uow: UnitOfWork, record_type: RecordType, keys: Sequence[int]) -> None:
     """Empty the custom references to records that are being deleted: a key may be given again to another record.
 
-    One statement per custom field that points to the type, none without any.
+    One statement per custom field that points to the type, by its index, none without any. What an archived field or one of
+    a module that is away holds is taken out without audit rows: nobody reads it meanwhile.
     """
-    for host in record_types().values():
-        plan = plan_of(host)
-        for name, field in plan.fields.items():
-            if name.startswith("cf_") and field.kind is Kind.REFERENCE and target_of(field).name == record_type.name:
-                _empty(uow, plan, name, keys)
+    for host, name in held().references.get(record_type.name, ()):
+        plan = plan_of(record_types()[host]) if host in record_types() else None
+        if plan is not None and name in plan.fields:
+            _empty(uow, plan, name, keys)
+        else:
+            _take_out(uow, table_named(host) if plan is None else plan.record_type.model.__tablename__, name, keys)
 
 
 def _empty(uow: UnitOfWork, plan: TypePlan, name: str, keys: Sequence[int]) -> None:
@@ -109,6 +114,14 @@ def _empty(uow: UnitOfWork, plan: TypePlan, name: str, keys: Sequence[int]) -> N
     for record in uow.session.scalars(sa.select(model).where(column.in_(keys))):
         set_values(plan, record, {name: None})
     uow.session.flush()
+
+
+def _take_out(uow: UnitOfWork, table_name: str, name: str, keys: Sequence[int]) -> None:
+    uow.session.flush()
+    table = sa.table(table_name, sa.column("custom", NullableJson))
+    where = json_value(table.c.custom, name, KEY_TYPE).in_(keys)
+    rest = without(table.c.custom, [name], sqlite=uow.session.get_bind().dialect.name == "sqlite")
+    uow.session.connection().execute(sa.update(table).where(where).values(custom=rest))
 
 
 def _merged(before: Row, changes: Row) -> dict[str, Any]:

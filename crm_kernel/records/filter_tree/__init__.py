@@ -7,7 +7,18 @@ itself as JSON again (``to_json``). Fields and relations are those of ``crm_kern
 from __future__ import annotations
 
 from crm_kernel.records.filter_tree.compiling import Aim, compile_tree
-from crm_kernel.records.filter_tree.nodes import And, Comparison, Has, Node, Not, Or, Relative, Total, Window
+from crm_kernel.records.filter_tree.nodes import (
+    And,
+    Comparison,
+    Has,
+    Node,
+    Not,
+    Or,
+    Relative,
+    Total,
+    Window,
+    says_something,
+)
 from crm_kernel.records.filter_tree.parsing import parse_text, parse_tree
 
 __all__ = [
@@ -24,4 +35,5 @@ __all__ = [
     "compile_tree",
     "parse_text",
     "parse_tree",
+    "says_something",
 ]

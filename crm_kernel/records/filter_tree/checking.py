@@ -144,7 +144,7 @@ def count_of(value: Any, path: str, *, least: int = 0) -> int:
 
 def _scalar(value: Any, path: str) -> Any:
     if not isinstance(value, str | int | float | bool):
-        refuse(path, _("Expected one value; whether there is one at all is asked by “empty”."))
+        refuse(path, _("Expected one value; whether there is one at all is asked by “is empty” (empty)."))
     return value
 
 

@@ -129,6 +129,13 @@ class Total:
 Node = And | Or | Not | Comparison | Has | Total
 
 
+def says_something(node: Node) -> bool:
+    """Say whether a condition stands anywhere in a tree; one of empty lists alone says nothing."""
+    if isinstance(node, And | Or):
+        return any(says_something(part) for part in node.parts)
+    return says_something(node.part) if isinstance(node, Not) else True
+
+
 def _rest(node: Has | Total) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if node.where is not None:

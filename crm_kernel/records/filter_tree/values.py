@@ -17,6 +17,7 @@ from crm_kernel.records.filter_tree import periods
 from crm_kernel.records.filter_tree.nodes import Relative, Value, Window
 from crm_kernel.records.filter_tree.periods import Clock, Range
 from crm_kernel.records.messages import flatten
+from crm_kernel.records.numbers import Misread
 from crm_kernel.records.plan import Kind
 from crm_kernel.records.storable import refuse_unstorable
 
@@ -94,10 +95,12 @@ def _text(entry: Entry, value: Value) -> str:
 
 def _typed(entry: Entry, value: Value) -> Any:
     if value is None or isinstance(value, tuple | Relative | Window):
-        raise ValidationError(_("Expected one value; whether there is one at all is asked by “empty”."))
+        raise ValidationError(_("Expected one value; whether there is one at all is asked by “is empty” (empty)."))
+    if isinstance(value, Misread):
+        raise ValidationError(value.expected)
     found = entry.plan.field.deserialize([value] if entry.kind == "multichoice" else value)
     if found is None:
-        raise ValidationError(_("Expected one value; whether there is one at all is asked by “empty”."))
+        raise ValidationError(_("Expected one value; whether there is one at all is asked by “is empty” (empty)."))
     if isinstance(found, Decimal) and found.adjusted() > _MOST_DIGITS:
         raise ValueError("too many digits")
     if isinstance(entry.plan.field, ma.Integer) and found != Decimal(str(value)):

@@ -1,18 +1,21 @@
 """``/api/imports``: give a file, learn what becomes of it, take it back.
 
 ``POST /api/imports`` with the parts ``file``, ``record_type`` and, if the columns are not named as fields, ``mapping`` (one
-source of a mapping file, as TOML); ``dry_run=true`` tells the verdicts and changes nothing.
+source of a mapping file, as TOML); ``dry_run=true`` tells the verdicts and changes nothing, ``/start`` then imports. An
+import under way is stopped and gone on with, and the rows it did not take are read as a file. Mappings that are kept are
+those of the pages: ``saved`` names one, ``save_as`` keeps the one that is sent.
 """
 
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
-from flask import Response, request, url_for
+from flask import Response, g, request, url_for
 from flask.views import MethodView
 from flask_babel import gettext as _
 from flask_smorest import Blueprint
@@ -21,16 +24,18 @@ from marshmallow import Schema, fields
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.api import json_response
 from crm_kernel.records.importing import preparing, runs, undoing
-from crm_kernel.records.importing.error_files import problem_text
+from crm_kernel.records.importing.error_files import error_file, problem_text, streamed
 from crm_kernel.records.importing.forms import mapping_of
 from crm_kernel.records.importing.jobs import start_import, start_undo
-from crm_kernel.records.importing.mapping import Mapping, plain_mapping
+from crm_kernel.records.importing.mapping import plain_mapping
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.session import ImportSession
+from crm_kernel.records.importing.uploads import kept_upload
+from crm_kernel.records.importing.verdict_files import verdict_file
 from crm_kernel.records.openapi_answers import changing_answers, reading_answers
 from crm_kernel.records.plan import plan_of, record_type
 from crm_kernel.unit_of_work import UnitOfWork, current_uow
-from crm_kernel.web.edge import permission
+from crm_kernel.web.edge import own_unit, permission
 
 #: Problems that one answer lists.
 _PROBLEMS = 100
@@ -58,6 +63,7 @@ class ImportSchema(Schema):
     updated = fields.Integer(required=True)
     unchanged = fields.Integer(required=True)
     skipped = fields.Integer(required=True)
+    review = fields.Integer(required=True)
     refused = fields.Integer(required=True)
     failure = fields.String(required=True, allow_none=True)
     undo = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True, allow_none=True)
@@ -70,12 +76,32 @@ class ImportListSchema(Schema):
     items = fields.List(fields.Nested(ImportSchema), required=True)
 
 
+class ImportMappingSchema(Schema):
+    """A mapping that somebody keeps: one source as a mapping file says it, without the file's name."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    shared = fields.Boolean(required=True)
+    source = fields.Dict(keys=fields.String(), required=True)
+
+
+class ImportMappingListSchema(Schema):
+    """The mappings of a record type that the reader keeps or others share."""
+
+    items = fields.List(fields.Nested(ImportMappingSchema), required=True)
+
+
 def import_api() -> Blueprint:
     """Return the blueprint of ``/api/imports``; register it on the API so that it is documented."""
     blueprint = Blueprint("api_imports", __name__, url_prefix="/api/imports", description="Imports of files")
     blueprint.add_url_rule("", "all", _listing(blueprint))
+    blueprint.add_url_rule("/mappings/<kind>", "mappings", _mappings(blueprint))
     blueprint.add_url_rule("/<uuid:uid>", "one", _single(blueprint))
-    blueprint.add_url_rule("/<uuid:uid>/undo", "undo", _undoing(blueprint))
+    blueprint.add_url_rule("/<uuid:uid>/errors", "errors", _errors(blueprint))
+    blueprint.add_url_rule("/<uuid:uid>/verdicts", "verdicts", _verdicts(blueprint))
+    blueprint.add_url_rule("/<uuid:uid>/start", "start", _acting(blueprint, "start"))
+    blueprint.add_url_rule("/<uuid:uid>/stop", "stop", _acting(blueprint, "stop"))
+    blueprint.add_url_rule("/<uuid:uid>/undo", "undo", _acting(blueprint, "undo"))
     return blueprint
 
 
@@ -99,6 +125,9 @@ def _listing(blueprint: Blueprint) -> type[MethodView]:
             "file": {"type": "string", "format": "binary"},
             "record_type": {"type": "string", "description": "customer, sfa.opportunity, …"},
             "mapping": {"type": "string", "description": "One source of a mapping file, as TOML"},
+            "saved": {"type": "string", "format": "uuid", "description": "A mapping that is kept, instead of one"},
+            "save_as": {"type": "string", "description": "Keep the mapping under this name"},
+            "share": {"type": "string", "enum": ["true", "false"], "description": "Offer it to everybody"},
             "dry_run": {"type": "string", "enum": ["true", "false"]},
         },
     }
@@ -114,6 +143,23 @@ def _listing(blueprint: Blueprint) -> type[MethodView]:
     return Imports
 
 
+def _mappings(blueprint: Blueprint) -> type[MethodView]:
+    @permission("authenticated")
+    class Mappings(MethodView):
+        def get(self, kind: str) -> Response:
+            preparing.refuse_importer(current_uow().actor, record_type(kind))
+            found = preparing.saved_mappings(current_uow(), kind)
+            told = [{"id": one.uid, "name": one.name, "shared": one.shared, "source": one.source} for one in found]
+            return json_response({"items": told})
+
+    reads = {
+        "summary": "List the mappings of a record type that are kept or shared, by name",
+        "responses": reading_answers(ImportMappingListSchema, 404),
+    }
+    Mappings.get = cast("Any", blueprint.doc(**reads)(Mappings.get))  # type: ignore[method-assign]
+    return Mappings
+
+
 def _single(blueprint: Blueprint) -> type[MethodView]:
     @permission("authenticated")
     class Import(MethodView):
@@ -125,21 +171,64 @@ def _single(blueprint: Blueprint) -> type[MethodView]:
     return Import
 
 
-def _undoing(blueprint: Blueprint) -> type[MethodView]:
+def _undo(uow: UnitOfWork, uid: UUID) -> ImportRun:
+    run = undoing.begin_undo(uow, uid)
+    start_undo(uow, run)
+    return run
+
+
+#: Verb → what it does to a run, the status of the answer, and how the document says it.
+_VERBS: dict[str, tuple[Callable[[UnitOfWork, UUID], ImportRun], int, str]] = {
+    "start": (preparing.start, 202, "Import a checked file, or go on with a stopped import, in the background"),
+    "stop": (preparing.stop, 200, "Stop an import after the rows at hand"),
+    "undo": (_undo, 202, "Take an import back in the background"),
+}
+
+
+def _acting(blueprint: Blueprint, verb: str) -> type[MethodView]:
+    act, status, summary = _VERBS[verb]
+
     @permission("authenticated")
-    class Undo(MethodView):
+    class Acting(MethodView):
         def post(self, uid: UUID) -> Response:
             uow = current_uow()
-            run = undoing.begin_undo(uow, uid)
-            start_undo(uow, run)
-            return json_response(_described(uow, run), 202)
+            return json_response(_described(uow, act(uow, uid)), status)
 
-    takes = {
-        "summary": "Take an import back in the background",
-        "responses": changing_answers(202, ImportSchema, 404, 409),
-    }
-    Undo.post = cast("Any", blueprint.doc(**takes)(Undo.post))  # type: ignore[method-assign]
-    return Undo
+    takes = {"summary": summary, "responses": changing_answers(status, ImportSchema, 404, 409)}
+    Acting.post = cast("Any", blueprint.doc(**takes)(Acting.post))  # type: ignore[method-assign]
+    return Acting
+
+
+def _errors(blueprint: Blueprint) -> type[MethodView]:
+    @own_unit
+    @permission("authenticated")
+    class Errors(MethodView):
+        def get(self, uid: UUID) -> Response:
+            return streamed(error_file(g.crm_actor, uid))
+
+    summary = "Read the rows that are not imported as a file, to be corrected and imported again"
+    Errors.get = cast("Any", _sends(blueprint, summary, "The rows, each with why.")(Errors.get))  # type: ignore[method-assign]
+    return Errors
+
+
+def _verdicts(blueprint: Blueprint) -> type[MethodView]:
+    @own_unit
+    @permission("authenticated")
+    class Verdicts(MethodView):
+        def get(self, uid: UUID) -> Response:
+            return streamed(verdict_file(g.crm_actor, uid))
+
+    summary = "Read the rows of a checked file as a file, with what would become of each"
+    told = "The rows, each with its verdict and what is wrong with it."
+    Verdicts.get = cast("Any", _sends(blueprint, summary, told)(Verdicts.get))  # type: ignore[method-assign]
+    return Verdicts
+
+
+def _sends(blueprint: Blueprint, summary: str, told: str) -> Any:
+    """Return what documents an operation that sends a file of rows."""
+    file = {"schema": {"type": "string", "format": "binary"}}
+    answer = {"description": told, "content": {"text/csv": file, "application/jsonl": file}}
+    return blueprint.doc(summary=summary, responses=reading_answers(ImportSchema, 404) | {"200": answer})
 
 
 def _begun(uow: UnitOfWork) -> ImportRun:
@@ -148,11 +237,13 @@ def _begun(uow: UnitOfWork) -> ImportRun:
         raise InvalidInput({"file": [_("Choose a file.")]})
     kind = record_type(request.form.get("record_type", ""))
     preparing.refuse_importer(uow.actor, kind)
-    path = preparing.keep_upload(sent.stream, sent.filename)
-    run = preparing.draft_run(uow, path, kind)
-    meaning = _meaning(path, kind.name)
-    session = ImportSession(meaning, path.parent)
-    preparing.set_mapping(uow, run, meaning, session)
+    with kept_upload(sent.stream, sent.filename) as path:
+        run = preparing.draft_run(uow, path, kind)
+        said = _said(uow, kind.name)
+        meaning = plain_mapping(path, kind.name) if said is None else mapping_of(said, path.name, plan_of(kind))
+        session = ImportSession(meaning, path.parent)
+        preparing.set_mapping(uow, run, meaning, session)
+        _keep(uow, kind.name, said)
     if request.form.get("dry_run") == "true":
         preparing.rehearse(uow, run, session)
     else:
@@ -161,19 +252,34 @@ def _begun(uow: UnitOfWork) -> ImportRun:
     return run
 
 
-def _meaning(path: Path, kind: str) -> Mapping:
-    text = request.form.get("mapping", "").strip()
-    if not text:
-        return plain_mapping(path, kind)
+def _said(uow: UnitOfWork, kind: str) -> dict[str, Any] | None:
+    """Return the source of a mapping that the request sends or names, None for neither."""
+    text, saved = request.form.get("mapping", "").strip(), request.form.get("saved", "").strip()
+    if text and saved:
+        raise InvalidInput({"saved": [_("Send a mapping or name one, not both.")]})
+    if saved:
+        kept = next((one for one in preparing.saved_mappings(uow, kind) if str(one.uid) == saved), None)
+        if kept is None:
+            raise InvalidInput({"saved": [_("There is no such mapping of these records.")]})
+        return dict(kept.source)
     try:
-        said = tomllib.loads(text)
+        return tomllib.loads(text) if text else None
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput({"mapping": [_("cannot be read: %(reason)s.", reason=error)]}) from error
-    return mapping_of(said, path.name, plan_of(record_type(kind)))
+
+
+def _keep(uow: UnitOfWork, kind: str, said: dict[str, Any] | None) -> None:
+    name = request.form.get("save_as", "").strip()
+    if name and said is None:
+        raise InvalidInput({"save_as": [_("Send the mapping that is to be kept.")]})
+    if name and said is not None:
+        audience = "all" if request.form.get("share") == "true" else "own"
+        plain = orjson.loads(orjson.dumps(said))  # TOML has days and times, JSON writes them as texts
+        preparing.save_mapping(uow, name[:120], kind, plain, audience=audience)
 
 
 def _numbers(run: ImportRun) -> dict[str, Any]:
-    names = ("created", "updated", "unchanged", "skipped", "refused")
+    names = ("created", "updated", "unchanged", "skipped", "review", "refused")
     numbers = {name: sum(counts.get(name, 0) for counts in run.counts) for name in (*names, "total")}
     return {
         "id": run.uid,
@@ -189,6 +295,8 @@ def _numbers(run: ImportRun) -> dict[str, Any]:
 
 
 def _described(uow: UnitOfWork, run: ImportRun) -> dict[str, Any]:
+    if not runs.may_read_file(uow.actor, run):
+        return {**_numbers(run), "problems": []}
     query = sa.select(ImportRow).where(ImportRow.run_id == run.id, ImportRow.verdict.in_(("refused", "review")))
     rows = uow.session.scalars(query.order_by(ImportRow.id).limit(_PROBLEMS))
     told = [

@@ -16,7 +16,7 @@ from crm_kernel.records.importing.results import RowError
 from crm_kernel.records.importing.targets import Group, Target
 
 if TYPE_CHECKING:
-    from crm_kernel.records.importing.drafting import Problem
+    from crm_kernel.records.importing.drafts import Problem
 
 #: Longest value that an error repeats.
 SHOWN = 60
@@ -77,7 +77,7 @@ def row_error(file: str, row: int, column: str, problem: Problem) -> RowError:
     """Return a problem as it is told: long values are shortened, in its text too."""
     short = shortened(problem.found)
     expected = problem.expected.replace(problem.found, short) if short != problem.found else problem.expected
-    return RowError(file, row, column, short, expected, sentence=problem.sentence)
+    return RowError(file, row, column, short, expected, sentence=problem.sentence, review=problem.review)
 
 
 def text_of(value: Any) -> str:

@@ -7,43 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from flask_babel import gettext as _
 
 from crm_kernel.access.policy import sees_all
 from crm_kernel.errors import Conflict, Forbidden, InvalidInput
 from crm_kernel.records.bulk import create_many, update_many
-from crm_kernel.records.bulk_rows import attribute_of, current_values
+from crm_kernel.records.bulk_rows import attribute_of
 from crm_kernel.records.importing.blaming import given_path, row_error
-from crm_kernel.records.importing.drafting import Draft, Drafter, Problem
+from crm_kernel.records.importing.comparing import stored_values
+from crm_kernel.records.importing.drafting import Drafter
+from crm_kernel.records.importing.drafts import Draft, Problem, rounds
 from crm_kernel.records.importing.ledger import Images, created_rows
 from crm_kernel.records.importing.loading import Loader
 from crm_kernel.records.importing.lookups import Lookups
 from crm_kernel.records.importing.mapping import SourceSpec
 from crm_kernel.records.importing.matching import Matcher, changes_of, is_whole, match_of, side_changes_of
-from crm_kernel.records.importing.results import RowError, Verdict, Written
+from crm_kernel.records.importing.referring import References
+from crm_kernel.records.importing.rehearsing import Earlier
+from crm_kernel.records.importing.results import Outcome, RowError, Verdict, Written
 from crm_kernel.records.importing.savepoints import all_or_nothing
+from crm_kernel.records.importing.sifting import Sifter
 from crm_kernel.records.importing.sources import Row, Source
-from crm_kernel.records.importing.targets import part_fields, references_of
-from crm_kernel.records.payloads import resolve_references
-from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of
+from crm_kernel.records.importing.telling import further_problems
+from crm_kernel.records.plan import TypePlan
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The verdicts and errors of one chunk."""
-
-    verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
-    errors: list[RowError] = field(default_factory=list)
-    warnings: list[RowError] = field(default_factory=list)
-    #: What was done to which record, in order.
-    written: list[Written] = field(default_factory=list)
 
 
 class SourceRun:
@@ -58,15 +50,15 @@ class SourceRun:
         self.spec, self.source, self.plan = spec, source, plan
         self._drafter, self._lookups, self._loader = drafter, lookups, Loader(plan)
         self._matcher = Matcher(plan, match_of(spec, source, plan), lookups)
-        self._references = list(references_of(plan))
-        self._parted = {
-            collection.name: collection
-            for collection in plan.collections()
-            if any(part.kind is Kind.REFERENCE for part in part_fields(collection).values())
-        }
+        self._references = References(plan, drafter, lookups)
+        self._sifter = Sifter(plan, "new" if spec.mode == "update" else spec.duplicates)
         self._whole = is_whole(spec, source, plan)
         # 64 bits per distinct key, not the keys themselves: a million rows take some 70 MB.
         self._seen: set[int] = set()
+        #: In a rehearsal: what the chunks before this one said, which are taken back.
+        self.earlier: Earlier | None = None
+        #: Outcomes tell the verdict of every row.
+        self.tells_every = False
 
     def fields(self) -> list[str]:
         """Return the names of the fields that rows give, of extensions as ``extensions.bank.iban``."""
@@ -74,14 +66,17 @@ class SourceRun:
 
     def process(self, uow: UnitOfWork, rows: Sequence[Row]) -> Outcome:
         """Import rows and return what became of them."""
-        outcome = Outcome()
-        drafts = [self._drafter.draft(row) for row in rows]
-        self._look_up(uow, drafts)
+        outcome = Outcome(tells_every=self.tells_every)
+        if self.earlier is not None:
+            self.earlier.turn()
+        drafts = [self._drafter.draft(row) for row in rows if self._is_needed(row)]
+        outcome.settle(Verdict.SKIPPED, [row for row in rows if not self._is_needed(row)])
+        self._references.look_up(uow, drafts)
         for draft in drafts:
             if self._matcher.names and not draft.problems:
                 self._matcher.identify(draft)
         outcome.written += [Written(Verdict.CREATED, 0, name, uid) for name, uid in self._lookups.taken()]
-        for batch in self._batches(drafts):
+        for batch in self._batches(drafts, outcome):
             self._import(uow, batch, outcome)
         outcome.warnings += [
             RowError(self.source.name, draft.row.number, left.name, left.found, left.expected, refused=False)
@@ -91,44 +86,45 @@ class SourceRun:
         ]
         return outcome
 
+    def _is_needed(self, row: Row) -> bool:
+        return all(row.values.get(column) for column in self.spec.needs)
+
     def recall(self, uow: UnitOfWork, rows: Sequence[Row]) -> None:
         """Remember which records rows were about that an interrupted run has imported already; writes nothing."""
-        if not self._matcher.names:
+        if not self._matcher.names and not self._sifter.remembers:
             return
-        for draft in (self._drafter.draft(row) for row in rows):
-            for target, resolver, text in draft.wanted:
-                if target.root in self._matcher.names:
-                    resolver.recall(uow, [text])
+        if self.earlier is not None:
+            self.earlier.turn()
+        drafts = [self._drafter.draft(row) for row in rows if self._is_needed(row)]
+        for draft in drafts:
+            for wanted in draft.wanted:
+                if wanted.target.root in self._matcher.names:
+                    wanted.resolver.recall(uow, [wanted.text])
                     with suppress(ValueError):
-                        target.put(draft.payload, resolver.found(text))
-            if not draft.problems:
+                        wanted.put(draft.payload, wanted.resolver.found(wanted.text))
+            if self._matcher.names and not draft.problems:
                 self._matcher.identify(draft)
             if draft.match:
                 self._seen.add(hash(draft.match))
+        if self.earlier is not None:
+            self.earlier.note(drafts)
+        if self._sifter.remembers:
+            self._find(uow, drafts)
+            self._sifter.recall(uow, drafts)
 
-    def _look_up(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
-        texts: dict[int, tuple[Any, list[str]]] = {}
-        for draft in drafts:
-            for _target, resolver, text in draft.wanted:
-                texts.setdefault(id(resolver), (resolver, []))[1].append(text)
-        for resolver, wanted in texts.values():
-            resolver.resolve(uow, wanted)
-        for draft in drafts:
-            for target, resolver, text in draft.wanted:
-                try:
-                    target.put(draft.payload, resolver.found(text))
-                except ValueError as error:
-                    draft.problems.append(
-                        Problem(target.root, text, str(error), self._drafter.column_of_target(target))
-                    )
+    def _batches(self, drafts: Sequence[Draft], outcome: Outcome) -> Iterator[list[Draft]]:
+        """Yield the drafts in their order, in batches in which no record is meant twice, or points at another.
 
-    def _batches(self, drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
-        """Yield the drafts in their order, in batches in which no record is meant twice."""
+        Where only the first row of a key counts, the others are skipped here.
+        """
         batch: list[Draft] = []
         here: set[int] = set()
         for draft in drafts:
             mark = hash(draft.match) if draft.match else None
-            if mark in here:
+            if self.spec.distinct and mark is not None and mark in self._seen:
+                outcome.settle(Verdict.SKIPPED, [draft.row])
+                continue
+            if mark in here or not here.isdisjoint(self._references.pointed_at(draft)):
                 yield batch
                 batch, here = [], set()
             if mark is not None:
@@ -138,23 +134,49 @@ class SourceRun:
             batch.append(draft)
         yield batch
 
-    def _import(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
-        if self.spec.distinct:
-            outcome.verdicts[Verdict.SKIPPED] += sum(draft.repeated for draft in drafts)
-            drafts = [draft for draft in drafts if not draft.repeated]
+    def _find(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
         if self._matcher.names:
             self._matcher.find(uow, [draft for draft in drafts if not draft.problems])
+
+    def _import(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
+        self._find(uow, drafts)
+        drafts, held = self._sifter.sift(uow, drafts)
+        outcome.settle(Verdict.SKIPPED, [draft.row for draft in held if not draft.problems])
+        self._refuse([draft for draft in held if draft.problems], outcome, Verdict.REVIEW)
         keeping = self._keeps_ids(uow)
         wanted = [draft for draft in drafts if draft.problems or self._is_wanted(draft, keeping, outcome)]
+        # Of others it is not known whether they are about a stored record, which need not hold what this row lacks.
+        new = [draft for draft in wanted if draft.key is None and not (draft.problems and self._matcher.names)]
         for draft in wanted:
             if not draft.problems:
                 self._load(draft)
-        self._resolve(uow, [draft for draft in wanted if not draft.problems])
+        self._references.resolve(uow, [draft for draft in wanted if not draft.problems])
         sound = [draft for draft in wanted if not draft.problems]
+        for draft in (draft for draft in new if draft.problems):
+            for path, messages in further_problems(self.plan.record_type, self._loader, draft):
+                draft.problems.append(self._refusal(draft, path, messages))
         self._refuse([draft for draft in wanted if draft.problems], outcome)
+        if self.earlier is not None:
+            sound = self._unknown(self.earlier, sound, outcome)
         stored = [draft for draft in sound if draft.key is not None]
-        self._create(uow, [draft for draft in sound if draft.key is None], outcome)
-        self._update(uow, stored, outcome)
+        new = [draft for draft in sound if draft.key is None]
+        self._create(uow, new, outcome)
+        self._sifter.made(uow, new)
+        for part in rounds(stored):
+            self._update(uow, part, outcome)
+        if self.earlier is not None:
+            self.earlier.note(sound)
+
+    def _unknown(self, earlier: Earlier, drafts: Sequence[Draft], outcome: Outcome) -> list[Draft]:
+        """Return the drafts of records that no chunk before this one wrote; of the others tell what the import would."""
+        known = [draft for draft in drafts if earlier.knows(draft)]
+        for draft in known if self.spec.mode != "create" else ():
+            differing = earlier.differing(draft)
+            if differing is not None:
+                draft.problems.append(self._contradiction(draft, differing))
+        outcome.settle(Verdict.SKIPPED, [draft.row for draft in known if not draft.problems])
+        self._refuse([draft for draft in known if draft.problems], outcome)
+        return [draft for draft in drafts if not earlier.knows(draft)]
 
     def _keeps_ids(self, uow: UnitOfWork) -> bool:
         """Say whether an id that is not here makes a new record of that id.
@@ -166,7 +188,7 @@ class SourceRun:
 
     def _is_wanted(self, draft: Draft, keeping: bool, outcome: Outcome) -> bool:
         if self.spec.mode == ("create" if draft.key is not None else "update"):
-            outcome.verdicts[Verdict.SKIPPED] += 1
+            outcome.settle(Verdict.SKIPPED, [draft.row])
             return False
         if self._matcher.names == ("id",) and draft.match and draft.key is None:
             if keeping and draft.match[0].int:
@@ -183,30 +205,10 @@ class SourceRun:
 
     def _problem(self, draft: Draft, path: str, expected: str) -> Problem:
         place = self._drafter.place(draft, path)
-        return Problem(path, place.found, expected, place.column)
+        return Problem(path, place.found, expected, place.column, row=self._drafter.row_of(draft, path).number)
 
     def _refusal(self, draft: Draft, path: str, messages: Sequence[str]) -> Problem:
         return replace(self._problem(draft, path, " ".join(messages)), sentence=True)
-
-    def _resolve(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
-        """Replace the public ids in loaded data by keys; one query per type that has unknown ones."""
-        for extension, reference in self._references:
-            name, target = attribute_of(reference), plan_of(target_of(reference))
-            holders = [(draft, draft.extensions.get(extension, {}) if extension else draft.data) for draft in drafts]
-            asking = [(draft, values) for draft, values in holders if isinstance(values.get(name), UUID)]
-            keys = self._lookups.keys_of(uow, target, {values[name] for _draft, values in asking}) if asking else {}
-            for draft, values in asking:
-                found = keys.get(values[name])
-                if found is None:
-                    path = f"extensions.{extension}.{reference.name}" if extension else reference.name
-                    text = _("the id of a %(type)s", type=target.record_type.label)
-                    draft.problems.append(self._problem(draft, path, text))
-                values[name] = found
-        for draft in drafts if self._parted else ():
-            try:
-                resolve_references(uow, self._parted, draft.data)
-            except InvalidInput as error:
-                draft.problems += [self._refusal(draft, path, texts) for path, texts in error.errors.items()]
 
     def _create(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
         for draft in drafts:
@@ -222,26 +224,26 @@ class SourceRun:
             for draft, key in zip(some, keys, strict=True):
                 draft.key = key
 
-        outcome.verdicts[Verdict.CREATED] += self._written(uow, drafts, write, outcome)
+        outcome.settle(Verdict.CREATED, [draft.row for draft in self._written(uow, drafts, write, outcome)])
         outcome.written += created_rows(uow, self.plan, drafts)
 
     def _update(self, uow: UnitOfWork, drafts: list[Draft], outcome: Outcome) -> None:
-        keys = [draft.key for draft in drafts if draft.key is not None]
-        names = sorted({name for draft in drafts for name in draft.data})
-        sides = {e: sorted({n for d in drafts for n in d.extensions.get(e, ())}) for d in drafts for e in d.extensions}
-        stored = current_values(uow, self.plan, keys, names, sides) if keys else {}
+        stored = stored_values(uow, self.plan, self._references, drafts)
         differing = []
         for draft in drafts:
             draft.given = draft.data
             draft.data = changes_of(self.plan, draft, stored[draft.key or 0])
             draft.extensions = side_changes_of(draft, stored[draft.key or 0])
             if draft.repeated and (draft.data or draft.extensions):
-                draft.problems.append(self._contradiction(draft))
+                draft.problems.append(self._contradiction(draft, self._differing(draft)))
+                self._refuse([draft], outcome)
+            elif draft.data and "update" not in self.plan.record_type.verbs:
+                draft.problems.append(self._recorded(draft))
                 self._refuse([draft], outcome)
             elif draft.data or draft.extensions:
                 differing.append(draft)
             else:
-                outcome.verdicts[Verdict.SKIPPED if draft.repeated else Verdict.UNCHANGED] += 1
+                outcome.settle(Verdict.SKIPPED if draft.repeated else Verdict.UNCHANGED, [draft.row])
         self._matcher.refuse_unchangeable(uow, differing)
         self._refuse([draft for draft in differing if draft.problems], outcome)
         differing = [draft for draft in differing if not draft.problems]
@@ -254,28 +256,36 @@ class SourceRun:
             changed.update(update_many(uow, self.plan.record_type, changes, extensions=given))
 
         written = self._written(uow, differing, write, outcome)
-        outcome.verdicts[Verdict.UPDATED] += len(changed)
-        outcome.verdicts[Verdict.UNCHANGED] += written - len(changed)
+        outcome.settle(Verdict.UPDATED, [draft.row for draft in written if draft.key in changed])
+        outcome.settle(Verdict.UNCHANGED, [draft.row for draft in written if draft.key not in changed])
         outcome.written += images.of(changed)
 
-    def _contradiction(self, draft: Draft) -> Problem:
-        names = {attribute_of(f): f.name for f in self.plan.fields.values()}
-        path = names.get(next(iter(draft.data), ""), next(iter(draft.extensions), ""))
-        return self._problem(draft, path, _("what an earlier row of this file says about the same record"))
+    def _contradiction(self, draft: Draft, name: str) -> Problem:
+        return self._problem(draft, name, _("what an earlier row of this file says about the same record"))
 
-    def _written(self, uow: UnitOfWork, drafts: Sequence[Draft], write: Any, outcome: Outcome) -> int:
-        """Write all of the drafts that the rules allow and return how many; the others are refused."""
+    def _recorded(self, draft: Draft) -> Problem:
+        text = _("what is recorded already: a %(type)s is never changed", type=self.plan.record_type.label)
+        return self._problem(draft, self._differing(draft), text)
+
+    def _differing(self, draft: Draft) -> str:
+        names = {attribute_of(f): f.name for f in self.plan.fields.values()}
+        return names.get(next(iter(draft.data), ""), next(iter(draft.extensions), ""))
+
+    def _written(self, uow: UnitOfWork, drafts: Sequence[Draft], write: Any, outcome: Outcome) -> list[Draft]:
+        """Write all of the drafts that the rules allow and return them; the others are refused."""
         left = list(drafts)
         while left:
             try:
                 with all_or_nothing(uow):
                     write(left)
-                return len(left)
+                break
             except InvalidInput as error:
                 left = self._without_refused(left, error, outcome)
             except (Conflict, Forbidden):  # says of none of the rows that it is the one
-                return sum(self._written_alone(uow, draft, write, outcome) for draft in left)
-        return 0
+                for draft in left:
+                    self._write_alone(uow, draft, write, outcome)
+                break
+        return [draft for draft in drafts if not draft.problems]
 
     def _without_refused(self, drafts: Sequence[Draft], error: InvalidInput, outcome: Outcome) -> list[Draft]:
         refused: dict[int, Draft] = {}
@@ -288,7 +298,7 @@ class SourceRun:
         self._refuse(list(refused.values()), outcome)
         return [draft for place, draft in enumerate(drafts) if place not in refused]
 
-    def _written_alone(self, uow: UnitOfWork, draft: Draft, write: Any, outcome: Outcome) -> int:
+    def _write_alone(self, uow: UnitOfWork, draft: Draft, write: Any, outcome: Outcome) -> None:
         try:
             with all_or_nothing(uow):
                 write([draft])
@@ -299,11 +309,10 @@ class SourceRun:
                 Problem(self._matcher.names[0] if self._matcher.names else "", "", str(error), sentence=True)
             )
             self._refuse([draft], outcome)
-        return 0 if draft.problems else 1
 
-    def _refuse(self, drafts: Sequence[Draft], outcome: Outcome) -> None:
-        outcome.verdicts[Verdict.REFUSED] += len(drafts)
+    def _refuse(self, drafts: Sequence[Draft], outcome: Outcome, verdict: Verdict = Verdict.REFUSED) -> None:
+        outcome.settle(verdict, [draft.row for draft in drafts])
         for draft in drafts:
             for problem in draft.problems:
                 column = problem.column or self._drafter.column_of(problem.root)
-                outcome.errors.append(row_error(self.source.name, draft.row.number, column, problem))
+                outcome.errors.append(row_error(self.source.name, problem.row or draft.row.number, column, problem))

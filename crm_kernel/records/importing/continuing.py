@@ -1,7 +1,7 @@
 """Goes on with an import that is stored: after a kill, after a stop, or turn by turn in the background.
 
 A process keeps its opened files between two turns; whoever else takes the run on opens them anew and passes over what
-is imported already.
+is imported already. Every turn asks again what the one who began it may do.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flask import current_app
+from flask_babel import force_locale
 
 from crm_kernel.access.actor import SYSTEM
 from crm_kernel.errors import CrmError, DatabaseUnavailable
 from crm_kernel.records.custom_fields.current import learn_fields
 from crm_kernel.records.importing import runs
 from crm_kernel.records.importing.engine import Driver, Mode, Progress, patient_collector
-from crm_kernel.records.importing.models import ImportRun
+from crm_kernel.records.importing.models import ImportRun, RunState
 from crm_kernel.records.importing.results import ImportResult, Reporter
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.stored_mappings import mapping_from_json
@@ -67,9 +68,11 @@ def driver_of(
     actor = runs.actor_of_run(uow, run)
     session.refuse_unauthorised(actor)
     place = runs.place_of(run)
+    if run.state == RunState.REHEARSING:
+        session.rehearse()
     session.go_to(uow, place)
     result = ImportResult(run.request_id, run.name, Mode.CHUNKS.value, runs.results_of(run, session))
-    return Driver(session, actor, result, progress, report, run.id, place)
+    return Driver(session, actor, result, progress, report, run=run.id, reached=place)
 
 
 def take_turn(uid: UUID, until: float = math.inf) -> bool:
@@ -91,7 +94,7 @@ def take_turn(uid: UUID, until: float = math.inf) -> bool:
         return False
     if driver is None:
         return False
-    with patient_collector():
+    with patient_collector(), force_locale(driver.actor.language):  # refusals are for whoever began it
         more = driver.in_chunks(until)
     if more:
         _waiting()[uid] = driver
@@ -106,6 +109,7 @@ def _driver_in_turn(uid: UUID) -> Driver | None:
         if not runs.is_under_way(run):
             return None
         if kept is not None and kept.reached == runs.place_of(run):
+            kept.act_as(runs.actor_of_run(uow, run))
             return kept
         driver = driver_of(uow, run)
     driver.passing = (DatabaseUnavailable,)

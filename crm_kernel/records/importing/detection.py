@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
 
 from crm_kernel.errors import InvalidInput
 
@@ -29,7 +30,7 @@ _WIDEST = 4
 #: Separators that are recognised, the likeliest first.
 SEPARATORS = (";", ",", "\t", "|")
 #: Names of separators for people.
-SEPARATOR_NAMES = {";": "semicolon", ",": "comma", "\t": "tab", "|": "bar"}
+SEPARATOR_NAMES = {";": _l("semicolon"), ",": _l("comma"), "\t": _l("tab"), "|": _l("bar")}
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 mark"),
@@ -102,16 +103,16 @@ def check_declared(path: Path, encoding: str) -> str:
 
 def detect_separator(lines: Sequence[str]) -> Found:
     """Return the separator of a CSV file from its first lines: the one that gives every line the same several cells."""
-    best, reason = ",", "only one column"
+    best, reason = ",", _("only one column")
     widest = 1
     for separator in SEPARATORS:
         widths = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
         width = widths[0] if widths else 1
         steady = all(found == width for found in widths[:-1])  # the last line may be cut
         if width > widest and (steady or best == ","):
-            best, widest, reason = separator, width, f"{width} columns in every line looked at"
+            best, widest, reason = separator, width, _("%(count)s columns in every line looked at", count=width)
             if not steady:
-                reason = f"{width} columns in the header"
+                reason = _("%(count)s columns in the header", count=width)
     return Found(best, reason)
 
 
@@ -132,8 +133,8 @@ def detect_decimal(values: Iterable[str]) -> Found | None:
         message = _('numbers are written both %(a)s and %(b)s: say which with decimal = "," or ".".', a=comma, b=point)
         raise InvalidInput({"": [message]})
     if comma:
-        return Found(",", f"found {comma}")
-    return Found(".", f"found {point}") if point else None
+        return Found(",", _("found %(found)s", found=comma))
+    return Found(".", _("found %(found)s", found=point)) if point else None
 
 
 def detect_dates(values: Iterable[str]) -> Found | None:
@@ -156,8 +157,8 @@ def detect_dates(values: Iterable[str]) -> Found | None:
         message = _('%(found)s may be day or month first: say which with dates = "%%d/%%m/%%Y".', found=seen)
         raise InvalidInput({"": [message]})
     if day:
-        return Found("day-first", f"found {day}")
-    return Found("month-first", f"found {month}") if month else None
+        return Found("day-first", _("found %(found)s", found=day))
+    return Found("month-first", _("found %(found)s", found=month)) if month else None
 
 
 def _encoding_of(name: str, file: IO[bytes]) -> Found:
@@ -177,7 +178,7 @@ def _encoding_of(name: str, file: IO[bytes]) -> Found:
         western.feed(block)
         block = file.read(BLOCK)
     if utf8.fits():
-        return Found("utf-8", "every byte fits")
+        return Found("utf-8", _("every byte fits"))
     if western.fits():
         return Found("cp1252", utf8.problem)
     message = _("%(wrong)s nor Windows-1252: is it a text file? Else set encoding in the mapping.", wrong=utf8.problem)
@@ -227,4 +228,5 @@ class _Trial:
             self._decoder.decode(block, final)
         except UnicodeDecodeError as error:
             line = self._line + error.object[: error.start].count(b"\n")
-            self.problem = f"line {line} has the byte 0x{error.object[error.start]:02X}, which is no UTF-8"
+            byte = f"0x{error.object[error.start]:02X}"
+            self.problem = _("line %(line)s has the byte %(byte)s, which is no UTF-8", line=line, byte=byte)

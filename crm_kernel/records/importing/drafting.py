@@ -6,7 +6,7 @@ Everything that depends on the mapping and the file's columns is worked out once
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,12 @@ from flask_babel import gettext as _
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.importing.blaming import Blamer, Place
 from crm_kernel.records.importing.conventions import Conventions, reader_of
+from crm_kernel.records.importing.drafts import Draft, Problem, Wanted
 from crm_kernel.records.importing.lookups import Lookups, Resolver
 from crm_kernel.records.importing.mapping import Column, Lookup, SourceSpec
 from crm_kernel.records.importing.rows import Settled
-from crm_kernel.records.importing.sources import ERROR_COLUMN, Row, Source
-from crm_kernel.records.importing.targets import Group, Payload, Target, finish_parts, known_paths, target_of_path
+from crm_kernel.records.importing.sources import ERROR_COLUMN, VERDICT_COLUMN, Row, Source
+from crm_kernel.records.importing.targets import Target, finish_parts, known_paths, target_of_path
 from crm_kernel.records.importing.transforms import transform_of
 from crm_kernel.records.plan import Kind, TypePlan
 
@@ -32,51 +33,19 @@ _NUMBERS = frozenset({"decimal_comma", "decimal_point", "whole_number", "times",
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one field of a row."""
-
-    root: str
-    found: str
-    expected: str
-    #: The column, where it is not the one of ``root``.
-    column: str = ""
-    #: ``expected`` says by itself what is wrong; else it only names what was expected.
-    sentence: bool = False
-
-
-@dataclass(slots=True)
-class Draft:
-    """One row on its way to become a record."""
-
-    row: Row
-    payload: Payload
-    problems: list[Problem] = field(default_factory=list)
-    #: References still to be looked up: where they go, who finds them, the text.
-    wanted: list[tuple[Target, Resolver, str]] = field(default_factory=list)
-    #: Loaded attribute → value, and extension → attribute → value.
-    data: dict[str, Any] = field(default_factory=dict)
-    extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    #: What ``data`` was before it was compared with the stored record; empty for a new one.
-    given: dict[str, Any] = field(default_factory=dict)
-    #: Collection → which columns its parts are of, in the order of the parts.
-    groups: dict[str, list[Group]] = field(default_factory=dict)
-    #: Values of the match fields.
-    match: tuple[Any, ...] = ()
-    #: Key of the stored record it is about.
-    key: int | None = None
-    #: Public id the new record keeps: it had it where it was exported.
-    uid: UUID | None = None
-    #: An earlier row of the same file was about the same record.
-    repeated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class _Step:
     column: str
     target: Target
     read: Callable[[str], Any]
     resolver: Resolver | None
     keep_when_empty: bool
+    #: Whether the rows of one record must agree in it.
+    common: bool = True
+
+    @property
+    def repeats(self) -> bool:
+        """Whether each row of a record has a part of its own for it."""
+        return self.target.group is not None and not self.target.group[0]
 
 
 class Drafter:
@@ -101,6 +70,7 @@ class Drafter:
                 _reader(column, target, conventions, value_files),
                 lookups.resolver(target, column.lookup) if _refers(column, target) else None,
                 column.empty == "keep" or (target.field is not None and not target.field.field.allow_none),
+                column.differing == "refuse",
             )
             for column, target in zip(columns, targets, strict=True)
         ]
@@ -118,13 +88,15 @@ class Drafter:
             if resolver is None:
                 target.put(made.payload, value)
             else:
-                made.wanted.append((target, resolver, value))
+                made.wanted.append(Wanted(target, resolver, value))
         for step in self._steps:
             self._take(step, row.values.get(step.column), made)
         for target, pattern in self._texts:
             target.put(made.payload, " ".join(pattern.format_map(row.values).split()) or None)
         if self._collections:
             made.groups = finish_parts(made.payload, self._collections)
+        for other in row.more:
+            self._add(made, other)
         if row.values.get("problem") and not self._takes_problem:
             made.problems.append(Problem("", "", str(row.values["problem"]), sentence=True))
         return made
@@ -145,7 +117,32 @@ class Drafter:
 
     def place(self, draft: Draft, path: str) -> Place:
         """Return the column that an error's path names, and what the row holds there."""
-        return self._blamer.place(draft.row.values, draft.groups.get(path.partition(".")[0], ()), path)
+        groups = draft.groups.get(path.partition(".")[0], ())
+        return self._blamer.place(self.row_of(draft, path).values, groups, path)
+
+    def row_of(self, draft: Draft, path: str) -> Row:
+        """Return the row of a record that an error's path speaks of: that of the part, else the first."""
+        name, _dot, rest = path.partition(".")
+        number, rows = rest.partition(".")[0], draft.origins.get(name, ())
+        return rows[int(number)] if number.isdecimal() and int(number) < len(rows) else draft.row
+
+    def _add(self, made: Draft, row: Row) -> None:
+        """Add the parts that a further row of the same record has."""
+        own = Draft(row, {})
+        for step in self._steps:
+            if step.repeats:
+                self._take(step, row.values.get(step.column), own)
+            elif step.common and row.values.get(step.column) != made.row.values.get(step.column):
+                text = _("what the first row of the same record says, in line %(line)s", line=made.row.number)
+                found = str(row.values.get(step.column) or "")
+                made.problems.append(Problem(step.target.root, found, text, step.column, row=row.number))
+        for name, marks in finish_parts(own.payload, self._collections).items():
+            before = made.groups.setdefault(name, [])
+            made.origins.setdefault(name, [made.row] * len(before)).extend([row] * len(marks))
+            before.extend(marks)
+            made.payload.setdefault(name, []).extend(own.payload[name])
+        made.wanted += own.wanted
+        made.problems += [replace(problem, row=row.number) for problem in own.problems]
 
     def _take(self, step: _Step, raw: Any, made: Draft) -> None:
         try:
@@ -157,7 +154,8 @@ class Drafter:
             if not step.keep_when_empty and not step.target.in_part:
                 step.target.put(made.payload, None)
         elif step.resolver is not None and isinstance(value, str):
-            made.wanted.append((step.target, step.resolver, value))
+            part = step.target.part(made.payload) if step.target.part else None
+            made.wanted.append(Wanted(step.target, step.resolver, value, made.row.number, part))
         else:
             step.target.put(made.payload, value)
 
@@ -168,7 +166,7 @@ def _present(spec: SourceSpec, source: Source, plan: TypePlan) -> Iterable[Colum
         for name in source.columns:
             # References come out of an export twice, as title and as id: the id is the one that is read.
             if (
-                name not in ("version", "problem", ERROR_COLUMN)
+                name not in ("version", "problem", ERROR_COLUMN, VERDICT_COLUMN)
                 and f"{name}.id" not in source.columns
                 and _is_known(name, known, plan)
             ):

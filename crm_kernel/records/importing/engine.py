@@ -29,14 +29,14 @@ from crm_kernel.records.custom_fields.current import learn_fields
 from crm_kernel.records.importing import runs
 from crm_kernel.records.importing.mapping import Mapping, SourceSpec
 from crm_kernel.records.importing.models import RunState
-from crm_kernel.records.importing.results import ImportResult, Reporter
+from crm_kernel.records.importing.results import ImportResult, Outcome, Reporter, VerdictReporter
 from crm_kernel.records.importing.savepoints import rehearsed
 from crm_kernel.records.importing.session import Chunk, ImportSession, Place
 from crm_kernel.unit_of_work import UnitOfWork, writing
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
-    from crm_kernel.records.importing.chunks import Outcome, SourceRun
+    from crm_kernel.records.importing.chunks import SourceRun
 
 #: Objects between two looks for reference cycles, during an import.
 PATIENCE = 100_000
@@ -68,6 +68,7 @@ class Driver:
     result: ImportResult
     progress: Progress | None = None
     report: Reporter | None = None
+    tell: VerdictReporter | None = None
     #: Key of the stored run; 0 without one.
     run: int = 0
     #: The place that the last committed chunk reached.
@@ -78,6 +79,17 @@ class Driver:
     def unit(self) -> AbstractContextManager[UnitOfWork]:
         """Open a unit of work of the run."""
         return writing(self.actor, channel="import", request_id=self.result.run_id)
+
+    def act_as(self, actor: Actor) -> None:
+        """Go on as an actor; if he is not what the one before him was, references are looked up anew.
+
+        Raises:
+            Forbidden: he may not write what the rows give.
+        """
+        self.session.refuse_unauthorised(actor)
+        if actor != self.actor:
+            self.session.lookups.forget()
+        self.actor = actor
 
     def begin(self, uow: UnitOfWork) -> None:
         """Store the run."""
@@ -175,6 +187,8 @@ class Driver:
         found.add(outcome.verdicts, outcome.errors, outcome.warnings)
         for error in (*outcome.errors, *outcome.warnings) if self.report else ():
             self.report(error)  # type: ignore[misc]
+        for row, verdict, wrong in outcome.told() if self.tell else ():
+            self.tell(run.source.name, row.number, verdict, wrong)  # type: ignore[misc]
         if self.progress:
             self.progress(run.source.name, found.rows, run.source.total)
 
@@ -187,11 +201,13 @@ def import_folder(
     mode: Mode = Mode.CHUNKS,
     progress: Progress | None = None,
     report: Reporter | None = None,
+    tell: VerdictReporter | None = None,
 ) -> ImportResult:
     """Import the files of a folder as a mapping says and return what became of their rows.
 
     Called inside an app context with no unit of work open; opens its own. Memory does not grow with the files, apart
-    from eight bytes or so per distinct key. But for a rehearsal the run is stored, and can be undone.
+    from some 70 bytes per distinct key. But for a rehearsal the run is stored, and can be undone.
+    ``tell`` hears of every row, chunk by chunk.
 
     Raises:
         InvalidInput: a file is broken, or the mapping names what does not exist; nothing was written.
@@ -202,7 +218,9 @@ def import_folder(
     session = ImportSession(mapping, folder)
     session.refuse_unauthorised(actor)
     result = ImportResult(uuid7().hex, mapping.name, mode.value, session.results())
-    driver = Driver(session, actor, result, progress, report)
+    driver = Driver(session, actor, result, progress, report, tell)
+    if tell:
+        session.tell_every()
     with patient_collector():
         if mode is not Mode.CHUNKS:
             driver.at_once(mode)
@@ -221,6 +239,7 @@ def import_file(
     mode: Mode = Mode.CHUNKS,
     progress: Progress | None = None,
     report: Reporter | None = None,
+    tell: VerdictReporter | None = None,
 ) -> ImportResult:
     """Import one file by the mapping's source for it: the one that names the file, else the only one.
 
@@ -228,7 +247,7 @@ def import_file(
         InvalidInput: no source, or more than one, could be meant; else as for ``import_folder``.
     """
     chosen = mapping_for(mapping, file)
-    return import_folder(chosen, file.parent, actor=actor, mode=mode, progress=progress, report=report)
+    return import_folder(chosen, file.parent, actor=actor, mode=mode, progress=progress, report=report, tell=tell)
 
 
 def mapping_for(mapping: Mapping, file: Path) -> Mapping:

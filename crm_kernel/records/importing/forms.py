@@ -15,7 +15,8 @@ from crm_kernel.records.fields import Choice
 from crm_kernel.records.importing.mapping import Mapping, SourceSpec, parse_mapping
 from crm_kernel.records.importing.matching import match_of
 from crm_kernel.records.importing.sources import Source
-from crm_kernel.records.importing.suggesting import suggested_fields
+from crm_kernel.records.importing.stored_mappings import mapping_from_json
+from crm_kernel.records.importing.suggesting import suggested_constants, suggested_fields
 from crm_kernel.records.importing.targets import discriminator, known_paths, part_fields
 from crm_kernel.records.plan import Kind, TypePlan
 
@@ -28,10 +29,33 @@ NONE, ID, KEY = "none", "id", "key"
 def suggested_source(source: Source, plan: TypePlan) -> dict[str, Any]:
     """Return what is proposed for a file, as a source of a mapping file says it."""
     columns = suggested_fields(source.columns, plan)
-    found: dict[str, Any] = {"columns": columns, "constants": {}, "mode": "upsert"}
+    constants = suggested_constants(plan, tuple(columns.values()))
+    found: dict[str, Any] = {"columns": columns, "constants": constants, "mode": "upsert"}
     spec = SourceSpec(record_type=plan.record_type.name)
     match = match_of(spec, _Named(tuple(columns.values())), plan)  # type: ignore[arg-type]
     return {**found, "match": list(match)}
+
+
+def suggested_again(before: dict[str, Any], source: Source, plan: TypePlan) -> dict[str, Any]:
+    """Return what is proposed for a file whose columns are others than those that were answered; how it is read stays."""
+    how = {name: before[name] for name in ("encoding", "separator", "sheet") if name in before}
+    return suggested_source(source, plan) | how
+
+
+def said_before(stored: MappingOf[str, Any]) -> dict[str, Any]:
+    """Return what the page was answered before, as a source of a mapping file says it, from a run's mapping; nothing if never."""
+    if not stored.get("sources"):
+        return {}
+    source = mapping_from_json(stored).sources[0]
+    if source.columns is None:
+        return {}
+    columns = {
+        column.name: column.field if column.lookup is None else {"field": column.field, "lookup": {}}
+        for column in source.columns
+    }
+    names = ("mode", "duplicates", "decimal", "dates", "encoding", "separator", "sheet")
+    said = {name: getattr(source, name) for name in names if getattr(source, name)}
+    return {"columns": columns, "constants": dict(source.constants), "match": list(source.match), **said}
 
 
 class _Named:
@@ -93,7 +117,9 @@ def source_of_form(form: MappingOf[str, str], source: Source, plan: TypePlan) ->
     chosen = form.get("match", NONE)
     found["match"] = match.get(chosen, [chosen])
     return found | {
-        name: form[name].strip() for name in ("decimal", "dates", "encoding", "separator", "sheet") if form.get(name)
+        name: form[name].strip()
+        for name in ("duplicates", "decimal", "dates", "encoding", "separator", "sheet")
+        if form.get(name)
     }
 
 
@@ -118,9 +144,9 @@ def _label(plan: TypePlan, path: str) -> str:
     if not rest:
         return str(field.label) if field is not None else path
     if field is None:
-        return f"{head}: {plan.extension_fields[head][rest].label}"
+        return str(_("%(group)s: %(name)s", group=head, name=plan.extension_fields[head][rest].label))
     fields = part_fields(field)
     told = discriminator(fields)
     known: Any = told.field.choices if told is not None and isinstance(told.field, Choice) else {}
     inner = known.get(rest) or (fields[rest].label if rest in fields else rest)
-    return f"{field.label}: {inner}"
+    return str(_("%(group)s: %(name)s", group=field.label, name=inner))

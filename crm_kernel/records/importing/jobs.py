@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app
+from flask import current_app, url_for
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import SYSTEM
@@ -22,6 +22,7 @@ from crm_kernel.records.importing import undoing
 from crm_kernel.records.importing.continuing import take_turn
 from crm_kernel.records.importing.models import ImportRow, ImportRun
 from crm_kernel.records.importing.runs import actor_by_key
+from crm_kernel.records.importing.uploads import sweep
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def import_jobs() -> list[Job]:
     """Return the jobs of imports."""
     outside = JobKind.OUTSIDE
     return [
-        Job(name=IMPORT, handler=go_on, kind=outside, queue="imports"),
-        Job(name=UNDO, handler=go_on_undoing, kind=outside, queue="imports"),
+        Job(name=IMPORT, handler=go_on, kind=outside, queue="imports", result=_page),
+        Job(name=UNDO, handler=go_on_undoing, kind=outside, queue="imports", result=_page),
         Job(
             name=EXPIRE, handler=expire, kind=JobKind.CHUNKED, schedule="10 4 * * *", queue="housekeeping", priority=10
         ),
@@ -78,11 +79,15 @@ def go_on_undoing(payload: dict[str, Any]) -> Result:
 
 
 def expire(uow: UnitOfWork, _payload: dict[str, Any]) -> dict[str, Any] | None:
-    """Delete rows and uploaded files of the next run that is older than ``import_days``; the run stays, with a count."""
+    """Delete rows and uploaded files of the next run that is older than ``import_days``; the run stays, with a count.
+
+    After the last one, uploaded files that belong to no run are removed.
+    """
     cutoff = uow.now - dt.timedelta(days=runtime_of(current_app).config.import_days)
     old = sa.select(ImportRun).where(ImportRun.created_at < cutoff, ImportRun.expired_at.is_(None))
     run = uow.session.scalars(old.order_by(ImportRun.created_at).limit(1).with_for_update()).first()
     if run is None:
+        sweep(uow)
         return None
     next_rows = sa.select(ImportRow.id).where(ImportRow.run_id == run.id).limit(_SLICE)
     gone: Any = uow.session.execute(sa.delete(ImportRow).where(ImportRow.id.in_(next_rows)))
@@ -93,6 +98,10 @@ def expire(uow: UnitOfWork, _payload: dict[str, Any]) -> dict[str, Any] | None:
             folder = Path(run.folder)
             uow.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
     return {"run": str(run.uid), "progress": {"done": run.expired_rows, "text": run.name}}
+
+
+def _page(payload: Mapping[str, Any]) -> str:
+    return url_for("imports.detail", uid=payload["run"])
 
 
 def _another(name: str, payload: dict[str, Any]) -> Result:

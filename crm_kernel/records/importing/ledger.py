@@ -11,7 +11,7 @@ from crm_kernel.records.importing.results import Verdict, Written
 from crm_kernel.records.plan import Kind, TypePlan
 
 if TYPE_CHECKING:
-    from crm_kernel.records.importing.drafting import Draft
+    from crm_kernel.records.importing.drafts import Draft
     from crm_kernel.unit_of_work import UnitOfWork
 
 

@@ -54,6 +54,21 @@ class Loader:
                 extensions[name] = _loaded(self._extensions[name], values, partial, f"{EXTENSIONS}.{name}.", errors)
         return data, extensions, errors
 
+    def load_what_fits(self, payload: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+        """Return (attribute → value of the type's own fields that are right, errors by path), whatever is missing.
+
+        Of a collection all parts are right, or it is left out.
+        """
+        own = {name: value for name, value in payload.items() if name != EXTENSIONS}
+        try:
+            return dict(self._own.load(own, partial=True)), {}
+        except ValidationError as error:
+            errors, fields = flatten(error.messages), self._own.load_fields
+            wrong = {path.partition(".")[0] for path in errors}
+            attributes = {fields[name].attribute or name if name in fields else name for name in wrong}
+            found = dict(error.valid_data or {}) if wrong <= fields.keys() | own.keys() else {}
+            return {name: value for name, value in found.items() if name not in attributes}, errors
+
 
 def quick_schema(schema: type[Schema]) -> Schema:
     """Return an instance that loads what the schema loads, with the same errors, faster."""

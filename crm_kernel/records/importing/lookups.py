@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 from marshmallow import ValidationError
 
+from crm_kernel._internal.rows import among
 from crm_kernel.access.policy import visible
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.bulk import create_many, uids_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 #: Texts remembered per reference; more start anew, so that memory stays flat.
 REMEMBERED = 20_000
-#: Texts in one ``IN`` list.
+#: Texts in one statement.
 _SLICE = 1_000
 _SEVERAL = UUID(int=0)
 
@@ -79,7 +80,8 @@ class Lookups:
         unknown = [uid for uid in uids if uid not in keys]
         for start in range(0, len(unknown), _SLICE):
             part = unknown[start : start + _SLICE]
-            statement = sa.select(model.uid, model.id).where(model.uid.in_(part), visible(uow.actor, plan.record_type))
+            named = among(uow.session, model.uid, part)
+            statement = sa.select(model.uid, model.id).where(named, visible(uow.actor, plan.record_type))
             keys.update({row[0]: row[1] for row in uow.session.execute(statement)})
             gone = [uid for uid in part if uid not in keys]
             keys.update({uid: key for uid, (key, _new) in replacements(uow, plan.record_type, gone).items()})
@@ -147,7 +149,7 @@ class Resolver:
             if value is not None:
                 spellings.setdefault(value, []).append(text)
         statement = sa.select(model.uid, model.id, column).where(
-            column.in_(list(spellings)), visible(uow.actor, self.plan.record_type), *self._conditions()
+            among(uow.session, column, list(spellings)), visible(uow.actor, self.plan.record_type), *self._conditions()
         )
         if self._field.side is not None:
             statement = statement.join(self._field.side, side_key(self._field.side) == model.id)
@@ -184,10 +186,17 @@ class Resolver:
                 found.append(column == field.field.deserialize(value))
         return found
 
+    def _needs_title(self) -> bool:
+        title = self.plan.fields.get(self.plan.record_type.title)
+        return title is not None and title.writable and bool(title.field.required)
+
     def _create(self, uow: UnitOfWork, texts: list[str]) -> None:
+        """Create a record per text. No matcher is asked: one value says too little, and the nightly scan compares the rest."""
         loader, rows, created = Loader(self.plan), list[Mapping[str, Any]](), list[str]()
         for text in texts:
-            data, _extensions, errors = loader.load({**self.lookup.create, **self.lookup.where, self.by: text})
+            # A record that must have a name gets the text for it, unless the mapping says another.
+            named = {self.plan.record_type.title: text} if self._needs_title() else {}
+            data, _extensions, errors = loader.load({**named, **self.lookup.create, **self.lookup.where, self.by: text})
             if not errors:
                 rows.append(data)
                 created.append(text)

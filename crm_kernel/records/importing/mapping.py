@@ -24,6 +24,8 @@ from crm_kernel.records.importing.transforms import check_transform
 MODES = ("upsert", "create", "update")
 MISSING = ("error", "null", "create")
 EMPTY = ("null", "keep")
+DUPLICATES = ("new", "review", "skip", "update")
+DIFFERING = ("refuse", "first")
 _DECIMALS = (".", ",")
 
 
@@ -66,6 +68,8 @@ class Column:
     lookup: Lookup | None = None
     #: The file may lack the column.
     optional: bool = False
+    #: Of a file with several rows for a record: whether they must agree in this column (``refuse``) or the ``first`` counts.
+    differing: str = "refuse"
     #: What an empty cell does to a stored record: ``null`` empties the field, ``keep`` leaves it.
     empty: str = "null"
 
@@ -81,9 +85,15 @@ class SourceSpec:
     format: str | None = None
     match: tuple[str, ...] = ()
     mode: str = "upsert"
+    #: What is done with a row that may be about a record which is there, though no key says so.
+    duplicates: str = "new"
     optional: bool = False
     #: Only the first row of every key counts; the others are skipped.
     distinct: bool = False
+    #: Columns that the rows of one record have in common; empty: a row is a record.
+    group: tuple[str, ...] = ()
+    #: Columns without which a row is skipped.
+    needs: tuple[str, ...] = ()
     encoding: str | None = None
     separator: str | None = None
     #: Of a workbook; the first if not given.
@@ -227,8 +237,11 @@ def _source(table: _Table) -> SourceSpec:
         format=table.one_of("format", FORMATS, None),
         match=table.texts("match"),
         mode=table.one_of("mode", MODES, "upsert"),
+        duplicates=table.one_of("duplicates", DUPLICATES, "new"),
         optional=table.take("optional", bool, False),
         distinct=table.take("distinct", bool, False),
+        group=table.texts("group"),
+        needs=table.texts("needs"),
         encoding=table.take("encoding", str, None),
         separator=table.take("separator", str, None),
         sheet=table.take("sheet", str, None),
@@ -267,6 +280,7 @@ def _column(name: str, entry: Any, path: str) -> Column:
         values_from=None if values_from is None else _values_from(_Table(values_from, f"{path}.values_from")),
         lookup=None if lookup is None else _lookup(_Table(lookup, f"{path}.lookup")),
         optional=table.take("optional", bool, False),
+        differing=table.one_of("differing", DIFFERING, "refuse"),
         empty=table.one_of("empty", EMPTY, "null"),
     )
     table.finish()

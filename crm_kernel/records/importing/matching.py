@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 from marshmallow import ValidationError
 
+from crm_kernel._internal.rows import among
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.bulk_rows import attribute_of
-from crm_kernel.records.importing.drafting import Draft, Problem
+from crm_kernel.records.importing.drafts import Draft, Problem
 from crm_kernel.records.importing.targets import discriminator, part_fields
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, side_key, target_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from crm_kernel.records.importing.sources import Source
     from crm_kernel.unit_of_work import UnitOfWork
 
-_SLICE = 400
+_SLICE = 1_000
 
 
 class Matcher:
@@ -59,7 +60,7 @@ class Matcher:
         draft.match = values
 
     def find(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
-        """Set the key of every draft whose record is stored and visible; one query per 400."""
+        """Set the key of every draft whose record is stored and visible; one query per 1,000."""
         wanted: dict[tuple[Any, ...], list[Draft]] = {}
         for draft in drafts:
             if draft.match:
@@ -86,21 +87,26 @@ class Matcher:
         return set(self.names) <= {"id", *self._plan.record_type.external_key}
 
     def refuse_unchangeable(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
-        """Note as a problem of its row every stored record that the actor sees but may not change; one query per 400."""
+        """Note as a problem of its row every stored record that the actor sees but may not change; one query per 1,000."""
         record_type = self._plan.record_type
         if sees_all(uow.actor, record_type, "update"):
             return
         model, keys = record_type.model, sorted({draft.key for draft in drafts if draft.key is not None})
         reached: set[int] = set()
         for start in range(0, len(keys), _SLICE):
-            part = model.id.in_(keys[start : start + _SLICE])
+            part = among(uow.session, model.id, keys[start : start + _SLICE])
             reached |= set(
                 uow.session.scalars(sa.select(model.id).where(part, visible(uow.actor, record_type, "update")))
             )
         for draft in drafts:
             if draft.key is not None and draft.key not in reached:
-                text = _("a record that %(who)s may change", who=uow.actor.name)
-                draft.problems.append(Problem(self.names[0], str(draft.match[0]), text))
+                draft.problems.append(self._unchangeable(draft, uow.actor.name))
+
+    def _unchangeable(self, draft: Draft, who: str) -> Problem:
+        if not draft.match:  # found by its likeness, not by a key
+            text = _("%(who)s may not change the record that this row seems to be about.", who=who)
+            return Problem("", "", text, sentence=True)
+        return Problem(self.names[0], str(draft.match[0]), _("a record that %(who)s may change", who=who))
 
     def _statement(self, uow: UnitOfWork, values: Sequence[tuple[Any, ...]], *, key: str = "id") -> sa.Select[Any]:
         """Return the statement for key and match values: of visible rows, or of those whose ``key`` is a visible row's."""
@@ -114,7 +120,7 @@ class Matcher:
         for name, field in zip(self.names, self._fields, strict=True):
             if field is not None and field.kind is Kind.COLLECTION:
                 statement = self._with_parts(statement, name, field)
-        return statement.where(*_any_of(columns, values))
+        return statement.where(*_any_of(uow, columns, values))
 
     def _with_parts(self, statement: sa.Select[Any], name: str, field: FieldPlan) -> sa.Select[Any]:
         part: Any = field.field
@@ -266,13 +272,13 @@ def _says(stored: Mapping[str, Any], given: Mapping[str, Any], attributes: Mappi
     return all(stored.get(attributes.get(name, name)) == value for name, value in given.items())
 
 
-def _any_of(columns: Sequence[Any], values: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _any_of(uow: UnitOfWork, columns: Sequence[Any], values: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Return conditions that leave rows with one of the tuples of values; a column with one value is compared to it."""
     varying = [place for place in range(len(columns)) if len({value[place] for value in values}) > 1]
     fixed = [columns[place] == values[0][place] for place in range(len(columns)) if place not in varying]
     if not varying:
         return fixed
     if len(varying) == 1:
-        return [*fixed, columns[varying[0]].in_([value[varying[0]] for value in values])]
+        return [*fixed, among(uow.session, columns[varying[0]], [value[varying[0]] for value in values])]
     several = sa.tuple_(*(columns[place] for place in varying))
     return [*fixed, several.in_([tuple(value[place] for place in varying) for value in values])]

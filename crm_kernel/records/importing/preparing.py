@@ -6,25 +6,19 @@ process takes it on.
 
 from __future__ import annotations
 
-import re
-import shutil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app
 from flask_babel import gettext as _
-from uuid_utils.compat import uuid7
 
-from crm_kernel._internal.runtime import runtime_of
-from crm_kernel.errors import Conflict, Forbidden, InvalidInput
+from crm_kernel.errors import Conflict, Forbidden
 from crm_kernel.records.importing import runs
 from crm_kernel.records.importing.jobs import start_import
 from crm_kernel.records.importing.mapping import Mapping
 from crm_kernel.records.importing.models import ImportMapping, ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.session import ImportSession
-from crm_kernel.records.importing.sources import format_of
 from crm_kernel.records.importing.stored_mappings import mapping_as_json
 from crm_kernel.records.plan import record_types
 from crm_kernel.records.record_type import RecordType
@@ -33,14 +27,11 @@ if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
-_BLOCK = 1 << 20
-_UNSAFE = re.compile(r"[^\w.-]+")
-
 
 def importable_types(actor: Actor) -> list[RecordType]:
     """Return the record types that an actor may create or update from files, in the order of their names."""
-    found = [kind for kind in record_types().values() if "create" in kind.verbs]
-    return [kind for kind in found if any(actor.may(kind.permission(verb)) for verb in ("create", "update"))]
+    found = [(kind, verb) for kind in record_types().values() if (verb := kind.importing)]
+    return [kind for kind, creating in found if any(actor.may(kind.permission(v)) for v in (creating, "update"))]
 
 
 def refuse_importer(actor: Actor, record_type: RecordType) -> None:
@@ -51,25 +42,6 @@ def refuse_importer(actor: Actor, record_type: RecordType) -> None:
     """
     if record_type not in importable_types(actor):
         raise Forbidden(_("%(who)s may not import %(what)s.", who=actor.name, what=record_type.label_plural))
-
-
-def keep_upload(stream: IO[bytes], filename: str) -> Path:
-    """Write an uploaded file into a folder of its own below ``files_dir``, and return its path; never served.
-
-    Raises:
-        InvalidInput: it is empty, larger than ``max_upload_mb``, or of no known kind.
-    """
-    config = runtime_of(current_app).config
-    name = _UNSAFE.sub("_", Path(filename.replace("\\", "/")).name)[-120:].lstrip(".") or "file"
-    format_of(Path(name))
-    folder = Path(config.files_dir) / "imports" / uuid7().hex
-    folder.mkdir(parents=True)
-    try:
-        _copy(stream, folder / name, config.max_upload_mb * 1_000_000)
-    except InvalidInput:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return folder / name
 
 
 def draft_run(uow: UnitOfWork, path: Path, record_type: RecordType) -> ImportRun:
@@ -199,16 +171,3 @@ def _forget_rows(uow: UnitOfWork, run: ImportRun, session: ImportSession) -> Non
     uow.session.execute(sa.delete(ImportRow).where(ImportRow.run_id == run.id))
     run.counts = [result.counts() for result in session.results()]
     run.checkpoint, run.failure, run.finished_at = {"source": 0, "rows": 0}, None, None
-
-
-def _copy(stream: IO[bytes], path: Path, most: int) -> None:
-    size = 0
-    with path.open("xb") as file:
-        while block := stream.read(_BLOCK):
-            size += len(block)
-            if size > most:
-                message = _("Larger than %(most)s MB, the most that is taken.", most=most // 1_000_000)
-                raise InvalidInput({"file": [message]})
-            file.write(block)
-    if not size:
-        raise InvalidInput({"file": [_("The file is empty.")]})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+from crm_kernel.records.importing.rows import Row
 
 #: Errors a result carries itself; all of them go to the reporter.
 SHOWN_ERRORS = 20
@@ -27,6 +29,12 @@ class Verdict(StrEnum):
     REVIEW = "review"
 
 
+#: Verdicts of rows that are not imported though they could be, once they are mended or somebody has said so.
+NOT_TAKEN = (Verdict.REFUSED, Verdict.REVIEW)
+#: What stands in the place of a verdict where only a value was left out of a row.
+LEFT_OUT = "left out"
+
+
 @dataclass(frozen=True, slots=True)
 class RowError:
     """Why a row was refused, or a value left out of it: where, what was found there, what was expected."""
@@ -42,6 +50,15 @@ class RowError:
     refused: bool = True
     #: ``expected`` is a whole sentence that says what is wrong; else it only names what was expected.
     sentence: bool = False
+    #: Nothing is wrong, but the row was not imported: it may be a duplicate.
+    review: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of its row; ``left out`` where only a value was."""
+        if self.review:
+            return Verdict.REVIEW.value
+        return Verdict.REFUSED.value if self.refused else LEFT_OUT
 
     @property
     def where(self) -> str:
@@ -74,8 +91,39 @@ class Written:
     after: Mapping[str, Any] | None = None
 
 
+@dataclass(slots=True)
+class Outcome:
+    """The verdicts and errors of one chunk."""
+
+    verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    errors: list[RowError] = field(default_factory=list)
+    warnings: list[RowError] = field(default_factory=list)
+    #: What was done to which record, in order.
+    written: list[Written] = field(default_factory=list)
+    #: Whether ``settled`` is kept: rehearsals tell what becomes of each row, an import only counts.
+    tells_every: bool = False
+    #: Every row with its verdict, in the order in which they were decided.
+    settled: list[tuple[Row, Verdict]] = field(default_factory=list)
+
+    def settle(self, verdict: Verdict, rows: Sequence[Row]) -> None:
+        """Count rows with a verdict."""
+        self.verdicts[verdict] += len(rows)
+        if self.tells_every:
+            self.settled += [(row, verdict) for row in rows]
+
+    def told(self) -> Iterator[tuple[Row, Verdict, list[RowError]]]:
+        """Yield every row in the order of the file, with its verdict and what is wrong with it or was left out of it."""
+        wrong: dict[int, list[RowError]] = {}
+        for error in (*self.errors, *self.warnings):
+            wrong.setdefault(error.row, []).append(error)
+        for row, verdict in sorted(self.settled, key=lambda pair: pair[0].number):
+            yield row, verdict, [error for part in (row, *row.more) for error in wrong.get(part.number, ())]
+
+
 #: Is called with every error and every value left out, as they are found.
 Reporter = Callable[[RowError], None]
+#: Is called with a file's name and every row of it: its number, its verdict, what is wrong with it or was left out of it.
+VerdictReporter = Callable[[str, int, Verdict, Sequence[RowError]], None]
 
 
 @dataclass(slots=True)
@@ -167,6 +215,11 @@ class ImportResult:
     def refused(self) -> int:
         """Number of refused rows."""
         return self.total(Verdict.REFUSED)
+
+    @property
+    def held_back(self) -> int:
+        """Number of rows held back because they may be duplicates."""
+        return self.total(Verdict.REVIEW)
 
     @property
     def left_out(self) -> int:

@@ -30,3 +30,5 @@ class Row:
     number: int
     values: Mapping[str, Any]
     left_out: tuple[LeftOut, ...] = ()
+    #: The further rows of the same record, where a file has several for one.
+    more: tuple[Row, ...] = ()

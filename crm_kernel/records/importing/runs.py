@@ -18,18 +18,18 @@ from flask_babel import lazy_gettext as _l
 
 from crm_kernel._internal.rows import insert_rows
 from crm_kernel.access.acting import actor_of
-from crm_kernel.access.actor import SYSTEM
+from crm_kernel.access.actor import SYSTEM, Scope
+from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.contributions import Permission
 from crm_kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from crm_kernel.records.importing import images
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
-from crm_kernel.records.importing.results import RowError, SourceResult, Verdict
+from crm_kernel.records.importing.results import NOT_TAKEN, Outcome, RowError, SourceResult
 from crm_kernel.records.importing.session import ImportSession, Place, path_of
 from crm_kernel.records.importing.stored_mappings import mapping_as_json
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
-    from crm_kernel.records.importing.chunks import Outcome
     from crm_kernel.records.importing.mapping import Mapping
     from crm_kernel.records.importing.results import ImportResult
     from crm_kernel.unit_of_work import UnitOfWork
@@ -135,9 +135,10 @@ def restart(run: ImportRun) -> None:
 
 
 def stop_run(uow: UnitOfWork, run: ImportRun, failure: str) -> None:
-    """End a run before its last row; it can be resumed."""
+    """End a run before its last row; it can be resumed. A rehearsal makes a draft of it again: nothing of it is in."""
     if is_under_way(run):
-        run.state, run.failure, run.finished_at = RunState.STOPPED, failure, uow.now
+        state = RunState.DRAFT if run.state == RunState.REHEARSING else RunState.STOPPED
+        run.state, run.failure, run.finished_at = state, failure, uow.now
 
 
 def end_run(uow: UnitOfWork, run: ImportRun) -> None:
@@ -180,14 +181,44 @@ def recent_runs(uow: UnitOfWork, *, limit: int = 50, before: UUID | None = None)
     return list(uow.session.scalars(query))
 
 
+def may_change(actor: Actor, run: ImportRun) -> bool:
+    """Say whether the actor may resume, stop or undo a run: it is his, or he looks after all."""
+    own = actor.kind == "system" or (actor.user_id is not None and run.user_id == actor.user_id)
+    return own or actor.may(CHANGE_OTHERS)
+
+
+def may_read_file(actor: Actor, run: ImportRun) -> bool:
+    """Say whether the actor may read rows of a run's files, which nobody has filtered: his own run's, else of what he sees whole.
+
+    What is wrong with a row may name the record that it seems to be about: who sees only some of them reads no rows of others.
+    """
+    if actor.kind == "system" or (actor.user_id is not None and run.user_id == actor.user_id):
+        return True
+    types = {source.get("record_type") for source in run.mapping.get("sources", ())} | {run.mapping.get("record_type")}
+    return may_change(actor, run) and all(_sees_whole(actor, str(name)) for name in types if name)
+
+
+def _sees_whole(actor: Actor, name: str) -> bool:
+    return actor.scope_of(f"{name}.read") is Scope.ALL and not hidden_fields(actor, name)
+
+
+def authorize_file(actor: Actor, run: ImportRun) -> None:
+    """Refuse who may not read rows of a run's files.
+
+    Raises:
+        Forbidden: it is somebody else's.
+    """
+    if not may_read_file(actor, run):
+        raise Forbidden(_("This is an import of %(who)s.", who=run.actor))
+
+
 def authorize_change(actor: Actor, run: ImportRun) -> None:
     """Refuse who may not resume, stop or undo a run.
 
     Raises:
         Forbidden: it is somebody else's.
     """
-    own = actor.kind == "system" or (actor.user_id is not None and run.user_id == actor.user_id)
-    if not own and not actor.may(CHANGE_OTHERS):
+    if not may_change(actor, run):
         raise Forbidden(_("This is an import of %(who)s.", who=run.actor))
 
 
@@ -238,24 +269,31 @@ def _rows(run: int, source: int, outcome: Outcome) -> Iterator[dict[str, Any]]:
             "after": None if row.after is None else images.written(row.after),
             "problems": None,
         }
-    for (number, refused), errors in _by_row([*outcome.errors, *outcome.warnings]).items():
-        yield {
-            "run_id": run,
-            "verdict": Verdict.REFUSED.value if refused else "left out",
-            "source": source,
-            "number": number,
-            "record_type": "",
-            "record_uid": None,
-            "before": None,
-            "after": None,
-            "problems": [_problem(error) for error in errors],
-        }
+    for (number, verdict), errors in _by_row([*outcome.errors, *outcome.warnings]).items():
+        yield _row(run, verdict, source, number, [_problem(error) for error in errors])
+    for told, settled, _errors in outcome.told():
+        if settled not in NOT_TAKEN:  # those are among the errors
+            yield _row(run, settled.value, source, told.number, None)
 
 
-def _by_row(errors: Sequence[RowError]) -> dict[tuple[int, bool], list[RowError]]:
-    found: dict[tuple[int, bool], list[RowError]] = {}
+def _row(run: int, verdict: str, source: int, number: int, problems: list[Any] | None) -> dict[str, Any]:
+    """Return a row of the ledger that tells of no record."""
+    nothing = dict.fromkeys(("record_uid", "before", "after"))
+    return {
+        "run_id": run,
+        "verdict": verdict,
+        "source": source,
+        "number": number,
+        "record_type": "",
+        **nothing,
+        "problems": problems,
+    }
+
+
+def _by_row(errors: Sequence[RowError]) -> dict[tuple[int, str], list[RowError]]:
+    found: dict[tuple[int, str], list[RowError]] = {}
     for error in errors:
-        found.setdefault((error.row, error.refused), []).append(error)
+        found.setdefault((error.row, error.verdict), []).append(error)
     return found
 
 

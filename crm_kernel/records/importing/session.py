@@ -17,17 +17,20 @@ from flask_babel import gettext as _
 from crm_kernel.access.field_access import refuse_locked
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records.importing.chunks import Outcome, SourceRun
+from crm_kernel.records.importing.chunks import SourceRun
 from crm_kernel.records.importing.drafting import Drafter
+from crm_kernel.records.importing.grouping import grouped, natural_columns
 from crm_kernel.records.importing.lookups import Lookups
 from crm_kernel.records.importing.mapping import Mapping, SourceSpec, ValuesFrom
-from crm_kernel.records.importing.results import SourceResult
+from crm_kernel.records.importing.rehearsing import Earlier
+from crm_kernel.records.importing.results import Outcome, SourceResult
 from crm_kernel.records.importing.sources import Row, Source, inline_source, open_source
 from crm_kernel.records.importing.statistics import refresh_statistics
 from crm_kernel.records.plan import plan_of, record_type
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
+    from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Rows per transaction, and in memory at a time.
@@ -78,11 +81,21 @@ class ImportSession:
         Raises:
             Forbidden: the actor may not create or update records of a type, or not write a field.
         """
-        verbs = {"upsert": ("create", "update"), "create": ("create",), "update": ("update",)}
         for run in self.runs:
-            for verb in verbs[run.spec.mode]:
+            for verb in _verbs(run.plan.record_type, run.spec.mode):
                 authorize(actor, run.plan.record_type.permission(verb))
             refuse_locked(actor, run.plan.record_type.name, run.fields())
+
+    def rehearse(self) -> None:
+        """Remember what chunks say, because each is taken back; before the first of them, or ``go_to``."""
+        for run in self.runs:
+            run.earlier = Earlier()
+        self.tell_every()
+
+    def tell_every(self) -> None:
+        """Let outcomes tell the verdict of every row."""
+        for run in self.runs:
+            run.tells_every = True
 
     def go_to(self, uow: UnitOfWork, place: Place) -> None:
         """Pass over what is imported already, remembering which records it was about; reads only."""
@@ -120,11 +133,20 @@ class ImportSession:
         self._rows = self.runs[source].source.rows() if source < len(self.runs) else iter(())
 
 
+def _verbs(record_type: RecordType, mode: str) -> tuple[str, ...]:
+    """Return what it takes to import records in a mode; where nothing is ever changed, ``upsert`` changes nothing."""
+    creating = record_type.importing or "create"
+    changing = ("update",) if mode == "update" or "update" in record_type.verbs else ()
+    return {"upsert": (creating, *changing), "create": (creating,), "update": changing}[mode]
+
+
 def _prepared(spec: SourceSpec, folder: Path, lookups: Lookups) -> SourceRun | None:
     plan = plan_of(record_type(spec.record_type))
     source = opened_source(spec, folder)
     if source is None:
         return None
+    for column in spec.needs:
+        _refuse_missing(source, column)
     files = {c.name: _values_of(folder, c.values_from) for c in spec.columns or () if c.values_from is not None}
     drafter = Drafter(spec, source, plan, lookups, files)
     source.detected.update(drafter.detected)
@@ -158,18 +180,28 @@ def opened_source(spec: SourceSpec, folder: Path) -> Source | None:
     path = path_of(spec, folder)
     if path is None:
         return None
-    return open_source(path, format=spec.format, encoding=spec.encoding, separator=spec.separator, sheet=spec.sheet)
+    source = open_source(path, format=spec.format, encoding=spec.encoding, separator=spec.separator, sheet=spec.sheet)
+    columns = spec.group or (() if spec.columns is not None else _natural(source, spec.record_type))
+    return grouped(source, columns) if columns else source
+
+
+def _natural(source: Source, name: str) -> tuple[str, ...]:
+    return natural_columns(source, plan_of(record_type(name))) if name else ()
+
+
+def _refuse_missing(source: Source, column: str) -> None:
+    if column not in source.columns:
+        found = ", ".join(source.columns)
+        raise InvalidInput(
+            {source.name: [_("has no column %(column)r; found: %(found)s.", column=column, found=found)]}
+        )
 
 
 def _values_of(folder: Path, wanted: ValuesFrom) -> dict[str, str]:
     source = opened_source(SourceSpec(record_type="", files=(wanted.file,)), folder)
     assert source is not None
     for column in (wanted.key, wanted.value):
-        if column not in source.columns:
-            found = ", ".join(source.columns)
-            raise InvalidInput(
-                {source.name: [_("has no column %(column)r; found: %(found)s.", column=column, found=found)]}
-            )
+        _refuse_missing(source, column)
     if source.total > MAX_VALUES:
         raise InvalidInput(
             {

@@ -29,10 +29,10 @@ MAX_COLUMNS = 2_000
 #: Records looked at to find out how the file is written.
 SAMPLE = 1_000
 
-#: Column of error files that says what is wrong with a row; never imported.
-ERROR_COLUMN = "import_error"
+#: Columns of files of rows that say what is wrong with a row, and what becomes of it; never imported.
+ERROR_COLUMN, VERDICT_COLUMN = "import_error", "import_verdict"
 
-__all__ = ["ERROR_COLUMN", "FORMATS", "Row", "Source", "format_of", "inline_source", "open_source"]
+__all__ = ["ERROR_COLUMN", "FORMATS", "VERDICT_COLUMN", "Row", "Source", "format_of", "inline_source", "open_source"]
 
 FORMATS = ("csv", "jsonl", "vcard", "xlsx")
 _SUFFIXES = {
@@ -88,7 +88,7 @@ def open_source(
     if kind == "xlsx":
         return _open_xlsx(path, sheet)
     if encoding:
-        found = detection.Found(detection.check_declared(path, encoding), "as the mapping says")
+        found = detection.Found(detection.check_declared(path, encoding), _("as the mapping says"))
     else:
         found = detection.detect_encoding(path)
     text = _Text(path, found)
@@ -170,7 +170,9 @@ def _open_csv(text: _Text, separator: str | None) -> Source:
     announced = first[0].strip()[4:] if first[0].lower().startswith("sep=") else ""
     skipped = 1 if announced else 0
     if separator or announced:
-        found = detection.Found(separator or announced, "as the mapping says" if separator else "the file's first line")
+        found = detection.Found(
+            separator or announced, _("as the mapping says") if separator else _("the file's first line")
+        )
     else:
         found = detection.detect_separator(first)
     records = _csv_records(text, found.value, skipped)

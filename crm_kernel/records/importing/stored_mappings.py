@@ -25,7 +25,7 @@ def mapping_from_json(stored: MappingOf[str, Any]) -> Mapping:
 
 def _source(found: MappingOf[str, Any]) -> SourceSpec:
     columns = found["columns"]
-    lists = {name: tuple(found[name]) for name in ("files", "rows", "match")}
+    lists = {name: tuple(found.get(name) or ()) for name in ("files", "rows", "match", "group", "needs")}
     return SourceSpec(
         **{
             **found,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from flask_babel import force_locale
@@ -47,7 +47,7 @@ _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "sku": ("product code", "article", "reference produit"),
     "employees": ("headcount", "effectif", "salaries"),
     "annual_revenue": ("revenue", "turnover", "chiffre d affaires", "ca"),
-    "birth_date": ("birthday", "date of birth", "date de naissance"),
+    "birth_date": ("birthday", "born", "dob", "date of birth", "date de naissance", "ne le", "nee le", "geburtsdatum"),
     "owner": ("sales agent", "rep", "commercial", "vendeur"),
 }
 
@@ -80,6 +80,22 @@ def suggested_fields(columns: tuple[str, ...], plan: TypePlan) -> dict[str, str]
     return {column: found[column] for column in columns if column in found}
 
 
+def suggested_constants(plan: TypePlan, paths: Collection[str]) -> dict[str, str]:
+    """Return values of required fields that no column holds, where the fields that columns do hold imply one alone.
+
+    Args:
+        paths: the field paths that columns go into. What implies what stands in the metadata ``implied_by`` of a field:
+            value → fields.
+    """
+    found = {}
+    for name, field in plan.fields.items():
+        implied: Mapping[str, Collection[str]] = field.field.metadata.get("implied_by", {})
+        values = [value for value, by in implied.items() if not set(by).isdisjoint(paths)]
+        if field.writable and field.field.required and name not in paths and len(values) == 1:
+            found[name] = values[0]
+    return found
+
+
 def _fields_of(source: Source, plan: TypePlan) -> dict[str, str]:
     """Return column → field path for a source; a column that holds lists can only be a whole collection."""
     lists = {name for values in source.sample for name, value in values.items() if isinstance(value, list)}
@@ -99,7 +115,7 @@ def _tell_names_apart(found: dict[str, str]) -> None:
 
 
 def _likeliest(source: Source) -> TypePlan:
-    plans = [plan_of(found) for found in record_types().values() if "create" in found.verbs]
+    plans = [plan_of(found) for found in record_types().values() if found.importing]
     scores = [(len(_fields_of(source, plan)), plan) for plan in plans]
     best = max((score for score, _plan in scores), default=0)
     if not best:
@@ -152,6 +168,11 @@ def _lines(source: Source, plan: TypePlan, fields: Mapping[str, str]) -> Iterato
         path = fields.get(column)
         line = f"{_text(column)} = {_value(plan, path)}" if path else f'# {_text(column)} = ""'
         yield line
+    constants = suggested_constants(plan, tuple(fields.values()))
+    if constants:
+        yield ""
+        yield "[source.constants]"
+        yield from (f"{name} = {_text(value)}" for name, value in constants.items())
     yield ""
 
 

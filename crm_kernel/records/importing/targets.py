@@ -36,6 +36,8 @@ class Target:
     #: Which part it is in, and the field of that part.
     group: Group | None = None
     attribute: str = ""
+    #: Returns the part of a payload that it goes into, made if it is not there yet.
+    part: Callable[[Payload], Payload] | None = None
 
 
 def target_of_path(plan: TypePlan, path: str, taken: dict[str, int]) -> Target:
@@ -131,21 +133,29 @@ def _part_target(field: FieldPlan, path: str, rest: str, taken: dict[str, int]) 
         attribute = attribute or "value"
     else:
         kind, attribute = "", rest
+    named = attribute.removesuffix(".id")
+    if attribute != named and named in fields and fields[named].kind is Kind.REFERENCE:
+        attribute = named
     if attribute not in fields or not fields[attribute].writable:
         known = ", ".join(_part_paths(field))
         raise InvalidInput({path: [_("unknown part; known: %(known)s.", known=known)]})
     number = taken[path] = taken.get(path, -1) + 1
     group = (kind, number)
 
-    def put(payload: Payload, value: Any) -> None:
-        parts = payload.setdefault(field.name, [])
+    def part_of(payload: Payload) -> Payload:
+        parts: list[Payload] = payload.setdefault(field.name, [])
         part = next((part for part in parts if part.get(_GROUP) == group), None)
         if part is None:
             part = {_GROUP: group, **fixed}
             parts.append(part)
-        part[attribute] = value
+        return part
 
-    return Target(path, fields[attribute], put, field.name, in_part=True, group=group, attribute=attribute)
+    def put(payload: Payload, value: Any) -> None:
+        part_of(payload)[attribute] = value
+
+    return Target(
+        path, fields[attribute], put, field.name, in_part=True, group=group, attribute=attribute, part=part_of
+    )
 
 
 #: Marks, while a payload is made, which columns share a part; taken out by ``finish_parts``.

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
+from crm_kernel.records.numbers import plain_number
 from crm_kernel.text import tokens
 
 Transform = Callable[[str], "str | None"]
@@ -28,12 +29,12 @@ def whole_number(text: str) -> str:
 
 def decimal_comma(text: str) -> str:
     """Return ``1234.56`` for ``1 234,56`` or ``1.234,56``."""
-    return re.sub(r"[\s.'\u00a0\u202f]", "", text.strip("€$£% \u00a0\u202f")).replace(",", ".")
+    return _written(text, ",", ".", "1.234,56")
 
 
 def decimal_point(text: str) -> str:
     """Return ``1234.56`` for ``1,234.56``."""
-    return re.sub(r"[\s,'\u00a0\u202f]", "", text.strip("€$£% \u00a0\u202f"))
+    return _written(text, ".", ",", "1,234.56")
 
 
 def given_name(text: str) -> str | None:
@@ -46,6 +47,14 @@ def family_name(text: str) -> str | None:
     """Return the last word of a name, or what stands before its comma."""
     family, comma, _given = text.partition(",")
     return (family.strip() if comma else " ".join(text.split()[-1:])) or None
+
+
+def _written(text: str, decimal: str, group: str, example: str) -> str:
+    bare = text.strip("€$£% \u00a0\u202f")
+    for sign in (group, "'"):
+        if (found := plain_number(bare, decimal, sign)) is not None:
+            return found
+    raise ValueError(_("a number written like %(example)s", example=example))
 
 
 def _number(text: str) -> Decimal:

@@ -21,7 +21,7 @@ from flask_babel import gettext as _
 from crm_kernel.access.policy import authorize, visible
 from crm_kernel.errors import Conflict, CrmError, InvalidInput
 from crm_kernel.records.bulk import update_many
-from crm_kernel.records.bulk_rows import current_values
+from crm_kernel.records.bulk_rows import current_values, lock_rows
 from crm_kernel.records.custom_fields.values import forget_references
 from crm_kernel.records.importing import images, runs
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
@@ -102,10 +102,11 @@ def undo_chunk(uow: UnitOfWork, uid: UUID) -> int:
     if not rows:
         run.state, run.finished_at = RunState.UNDONE, uow.now
         return 0
+    updated = rows[0].verdict == Verdict.UPDATED  # as the ledger has it: dealing with a row gives it another verdict
     for record_type, some in _by_type(rows):
         if record_type is None:
             _keep(some, _("Its module is not loaded."))
-        elif rows[0].verdict == Verdict.UPDATED:
+        elif updated:
             _restore(uow, record_type, some)
         else:
             _delete(uow, (run.request_id, uow.request_id), record_type, some)
@@ -119,13 +120,24 @@ def kept_rows(uow: UnitOfWork, run: ImportRun, *, limit: int = 100) -> list[Impo
     return list(uow.session.scalars(query.order_by(ImportRow.id).limit(limit)))
 
 
+def withdrawn_by(record_type: RecordType) -> str | None:
+    """Return the verb whose permission it takes to undo the creation of a record, None where nobody can.
+
+    What is never deleted (a sale of the ledger) may still be withdrawn by whoever may import it, if the type says how.
+    """
+    if "delete" in record_type.verbs:
+        return "delete"
+    return record_type.importing if record_type.services.delete is not None else None
+
+
 def _authorize(actor: Actor, run: ImportRun) -> None:
     verbs = {Verdict.CREATED: "delete", Verdict.UPDATED: "update"}
     for counts in run.counts:
         record_type = record_types().get(counts["record_type"])
         for verdict, verb in verbs.items():
-            if record_type is not None and counts.get(verdict.value) and verb in record_type.verbs:
-                authorize(actor, record_type.permission(verb))
+            asked = withdrawn_by(record_type) if record_type and verb == "delete" else verb
+            if record_type is not None and counts.get(verdict.value) and asked in record_type.granted:
+                authorize(actor, record_type.permission(asked))
 
 
 def _next(uow: UnitOfWork, run: ImportRun, verdict: Verdict) -> list[_Item]:
@@ -172,6 +184,7 @@ def _reached(uow: UnitOfWork, record_type: RecordType, verb: str, rows: list[_It
 
 def _restore(uow: UnitOfWork, record_type: RecordType, rows: list[_Item]) -> None:
     plan, by_key = plan_of(record_type), _reached(uow, record_type, "update", rows)
+    lock_rows(uow, record_type, list(by_key))  # what changed since is looked at: nobody may change it after that look
     restorations = _restorations(uow, plan, by_key)
 
     def write(keys: Sequence[int]) -> None:
@@ -200,9 +213,10 @@ def _restorations(uow: UnitOfWork, plan: TypePlan, by_key: dict[int, _Item]) -> 
 
 
 def _delete(uow: UnitOfWork, requests: tuple[str, str], record_type: RecordType, rows: list[_Item]) -> None:
-    if "delete" not in record_type.verbs:
+    verb = withdrawn_by(record_type)
+    if verb is None:
         return _keep(rows, _("Records of this type are not deleted."))
-    by_key = _reached(uow, record_type, "delete", rows)
+    by_key = _reached(uow, record_type, verb, rows)
     for key, reason in _in_the_way(uow, requests, record_type, by_key).items():
         _keep([by_key.pop(key)], reason)
 
@@ -210,7 +224,7 @@ def _delete(uow: UnitOfWork, requests: tuple[str, str], record_type: RecordType,
         forget_references(uow, record_type, list(keys))
         model = record_type.model
         for record in uow.session.scalars(sa.select(model).where(model.id.in_(keys)).order_by(model.id.desc())):
-            authorize(uow.actor, record_type.permission("delete"), record)
+            authorize(uow.actor, record_type.permission(verb), record)
             remove = record_type.services.delete
             if remove:
                 remove(uow, record)

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import sqlalchemy as sa
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from crm_kernel.contributions import NavItem
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.importing import forms, preparing, runs, undoing
-from crm_kernel.records.importing.error_files import error_file, problem_text
+from crm_kernel.records.importing.error_files import error_file, streamed
 from crm_kernel.records.importing.jobs import start_undo
-from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
+from crm_kernel.records.importing.models import ImportRun, RunState
+from crm_kernel.records.importing.presenting import SHOWN, described, kept_by_undoing, problems_of
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.sheets import sheet_names
-from crm_kernel.records.importing.sources import Source, open_source
+from crm_kernel.records.importing.sources import Source, format_of, open_source
+from crm_kernel.records.importing.uploads import kept_upload
+from crm_kernel.records.importing.verdict_files import verdict_file
 from crm_kernel.records.plan import TypePlan, plan_of, record_type
 from crm_kernel.unit_of_work import UnitOfWork, current_uow
 from crm_kernel.web.edge import own_unit, permission
 
 blueprint = Blueprint("imports", __name__, url_prefix="/imports")
 
-#: Runs on the list, and rows with problems on a run's page.
-_PAGE, _SHOWN = 50, 50
-
-_STATES = {
-    RunState.DRAFT: (_l("Draft"), "gray"),
-    RunState.REHEARSING: (_l("Being checked"), "azure"),
-    RunState.RUNNING: (_l("Running"), "azure"),
-    RunState.STOPPED: (_l("Stopped"), "orange"),
-    RunState.DONE: (_l("Done"), "green"),
-    RunState.UNDOING: (_l("Being undone"), "azure"),
-    RunState.UNDONE: (_l("Undone"), "gray"),
-}
-_COUNTS = {
-    "created": _l("New"),
-    "updated": _l("Changed"),
-    "unchanged": _l("Unchanged"),
-    "skipped": _l("Left out"),
-    "refused": _l("Refused"),
-}
+#: Runs on the list.
+_PAGE = 50
 
 
 def nav() -> list[NavItem]:
@@ -68,7 +54,7 @@ def listing() -> str:
     """List the imports that the reader may see, newest first, with the form for a new file."""
     uow = current_uow()
     kinds = [(kind.name, kind.label_plural) for kind in preparing.importable_types(uow.actor)]
-    found = [_described(run) for run in runs.recent_runs(uow, limit=_PAGE)]
+    found = [described(run) for run in runs.recent_runs(uow, limit=_PAGE)]
     return render_template("imports/list.html", runs=found, kinds=kinds, chosen=request.args.get("type", "customer"))
 
 
@@ -82,7 +68,8 @@ def upload() -> Any:
             raise InvalidInput({"file": [_("Choose a file.")]})
         kind = record_type(request.form.get("record_type", ""))
         preparing.refuse_importer(uow.actor, kind)
-        run = preparing.draft_run(uow, preparing.keep_upload(sent.stream, sent.filename), kind)
+        with kept_upload(sent.stream, sent.filename) as path:
+            run = preparing.draft_run(uow, path, kind)
     except InvalidInput as error:
         flash(_texts(error), "error")
         return redirect(url_for("imports.listing"), 303)
@@ -95,14 +82,15 @@ def mapping(uid: UUID) -> Any:
     """Ask what the columns of a draft's file hold, with what is proposed."""
     uow = current_uow()
     run = runs.run_of(uow, uid)
+    runs.authorize_file(uow.actor, run)
+    before = forms.said_before(run.mapping)
     try:
-        source, plan = _opened(run, request.args.to_dict())
-    except InvalidInput as error:
-        flash(_texts(error), "error")
-        return redirect(url_for("imports.detail", uid=uid), 303)
+        source, plan = _opened(run, {**before, **{name: text for name, text in request.args.items() if text}})
+    except InvalidInput:
+        return redirect(url_for("imports.detail", uid=uid, **_how(request.args)), 303)
     saved = preparing.saved_mappings(uow, plan.record_type.name)
     chosen = next((kept for kept in saved if str(kept.uid) == request.args.get("saved")), None)
-    said = dict(chosen.source) if chosen else forms.suggested_source(source, plan)
+    said = dict(chosen.source) if chosen else _proposed(run, before, source, plan)
     return _mapping_page(uow, run, source, plan, said)
 
 
@@ -112,8 +100,12 @@ def map_columns(uid: UUID) -> Any:
     """Give a draft its meaning and have it rehearsed."""
     uow = current_uow()
     run = runs.run_of(uow, uid)
+    runs.authorize_file(uow.actor, run)
     answers = request.form.to_dict()
-    source, plan = _opened(run, answers)
+    try:
+        source, plan = _opened(run, answers)
+    except InvalidInput:
+        return redirect(url_for("imports.detail", uid=uid, **_how(answers)), 303)
     said: dict[str, Any] = {}
     try:
         said = forms.source_of_form(answers, source, plan)
@@ -137,9 +129,10 @@ def detail(uid: UUID) -> str:
     run = runs.run_of(uow, uid)
     return render_template(
         "imports/detail.html",
-        run=_described(run),
-        problems=_problems(uow, run),
-        kept=[_kept(row) for row in undoing.kept_rows(uow, run, limit=_SHOWN)] if run.undo else [],
+        run=described(run),
+        problems=problems_of(uow, run) if runs.may_read_file(uow.actor, run) else [],
+        kept=kept_by_undoing(uow, undoing.kept_rows(uow, run, limit=SHOWN)) if run.undo else [],
+        unreadable=_unreadable(uow, run),
     )
 
 
@@ -173,11 +166,15 @@ def undo(uid: UUID) -> Any:
 @permission("authenticated")
 def errors(uid: UUID) -> Response:
     """Send the refused rows with what is wrong with them, to be corrected and imported again."""
-    from flask import g
+    return streamed(error_file(g.crm_actor, uid))
 
-    found = error_file(g.crm_actor, uid)
-    headers = {"Content-Disposition": f'attachment; filename="{found.name}"', "Cache-Control": "no-store"}
-    return Response(found.lines, mimetype=found.mimetype, headers=headers)
+
+@blueprint.get("/<uuid:uid>/verdicts")
+@own_unit
+@permission("authenticated")
+def verdicts(uid: UUID) -> Response:
+    """Send the rows of a rehearsed file with what would become of each."""
+    return streamed(verdict_file(g.crm_actor, uid))
 
 
 def _mapping_page(
@@ -189,7 +186,7 @@ def _mapping_page(
     matched = forms.NONE if not match else forms.KEY if match == key else match[0]
     return render_template(
         "imports/mapping.html",
-        run=_described(run),
+        run=described(run),
         problem=problem,
         columns=[
             {"name": name, "samples": forms.samples_of(source, name), "path": _path(columns.get(name))}
@@ -208,9 +205,55 @@ def _mapping_page(
 
 
 def _opened(run: ImportRun, said: dict[str, str]) -> tuple[Source, TypePlan]:
-    name = run.mapping.get("record_type") or run.mapping["sources"][0]["record_type"]
-    how = {key: said[key].strip() for key in ("encoding", "separator", "sheet") if said.get(key, "").strip()}
-    return open_source(_file(run), **how), plan_of(record_type(name))
+    return open_source(_file(run), **_how(said)), plan_of(record_type(_type_name(run)))
+
+
+def _type_name(run: ImportRun) -> str:
+    return str(run.mapping.get("record_type") or run.mapping["sources"][0]["record_type"])
+
+
+def _how(said: Mapping[str, str]) -> dict[str, Any]:
+    """Return what was said about how a file is to be read."""
+    return {key: said[key].strip() for key in ("encoding", "separator", "sheet") if said.get(key, "").strip()}
+
+
+def _unreadable(uow: UnitOfWork, run: ImportRun) -> dict[str, Any] | None:
+    """Return why a draft's file cannot be read and what may be said about it; None if it can, or is not asked about.
+
+    Reads the file to its end, as the page of its columns does.
+    """
+    asked = _how(request.args)
+    settled = not run.files or (preparing.is_mapped(run) and not asked)
+    if run.state != RunState.DRAFT or run.expired_at or settled or not runs.may_read_file(uow.actor, run):
+        return None
+    kind = format_of(_file(run))
+    try:
+        _opened(run, {**forms.said_before(run.mapping), **asked})
+    except InvalidInput as error:
+        why = _texts(error)
+    else:
+        return None
+    return {
+        "why": why,
+        "kind": kind,
+        "sheets": _sheets(run) if kind == "xlsx" else [],
+        "said": asked,
+        "type": _type_name(run),
+    }
+
+
+def _sheets(run: ImportRun) -> list[str]:
+    try:
+        return sheet_names(_file(run))
+    except InvalidInput:
+        return []  # no workbook at all
+
+
+def _proposed(run: ImportRun, before: dict[str, Any], source: Source, plan: TypePlan) -> dict[str, Any]:
+    """Return the answers given before while they are about these columns; of another sheet or separator, new suggestions."""
+    if before and _opened(run, before)[0].columns == source.columns:
+        return before
+    return forms.suggested_again(before, source, plan)
 
 
 def _file(run: ImportRun) -> Path:
@@ -232,46 +275,8 @@ def _constant(plan: TypePlan, name: str, said: dict[str, Any]) -> dict[str, Any]
         "kind": kind,
         "choices": shown,
         "value": said.get(name, ""),
+        "help": _("A new record needs it, here or from a column.") if field.field.required else "",
     }
-
-
-def _described(run: ImportRun) -> dict[str, Any]:
-    label, color = _STATES[RunState(run.state)]
-    totals = {name: sum(counts.get(name, 0) for counts in run.counts) for name in (*_COUNTS, "total", "left_out")}
-    done = sum(totals[name] for name in _COUNTS)
-    return {
-        "id": run.uid,
-        "name": run.name,
-        "who": run.actor,
-        "at": run.created_at,
-        "state": run.state,
-        "label": label,
-        "color": color,
-        "counts": [(text, totals[name]) for name, text in _COUNTS.items()],
-        "total": totals["total"],
-        "done": done,
-        "refused": totals["refused"],
-        "left_out": totals["left_out"],
-        "failure": run.failure,
-        "undo": run.undo,
-        "expired": run.expired_rows,
-        "mapped": preparing.is_mapped(run),
-        "rehearsed": run.state == RunState.DRAFT and run.finished_at is not None and preparing.is_mapped(run),
-        "under_way": run.state in (RunState.RUNNING, RunState.REHEARSING, RunState.UNDOING),
-        "detected": [pair for counts in run.counts for pair in counts.get("detected", {}).items()],
-    }
-
-
-def _problems(uow: UnitOfWork, run: ImportRun) -> list[dict[str, Any]]:
-    query = sa.select(ImportRow).where(ImportRow.run_id == run.id, ImportRow.verdict.in_(("refused", "review")))
-    rows = uow.session.scalars(query.order_by(ImportRow.id).limit(_SHOWN))
-    return [{"number": row.number, "text": " · ".join(map(problem_text, row.problems or ()))} for row in rows]
-
-
-def _kept(row: ImportRow) -> dict[str, Any]:
-    kind = record_type(row.record_type)
-    url = url_for(f"{kind.endpoint}_detail", uid=row.record_uid)
-    return {"label": kind.label, "url": url, "why": problem_text((row.problems or [{}])[0])}
 
 
 def _texts(error: InvalidInput) -> str:

@@ -17,10 +17,11 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import NotFound
 from crm_kernel.records import fields
+from crm_kernel.records.columns import said_with
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.filter_tree import Comparison
 from crm_kernel.records.pages.presenting import money_text, record_url, text_of, title_of
-from crm_kernel.records.paging import Cursor
+from crm_kernel.records.paging import row_order
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
 from crm_kernel.records.projection import projection_of
 from crm_kernel.records.reading import ListQuery, page_of, record_of, restrictions
@@ -181,7 +182,7 @@ def _cards(
     """Return column id → its first cards, and column id → the cursor behind them where there are more."""
     board, model = _board(plan.record_type), plan.record_type.model
     value: Any = plan.fields[board.field].column
-    rank = sa.func.row_number().over(partition_by=value, order_by=_order(query, model)).label("place")
+    rank = sa.func.row_number().over(partition_by=value, order_by=row_order(query.order, model)).label("place")
     ranked = sa.select(model.id, rank).where(value.in_(keys), *restrictions(uow, plan, query)).subquery()
     projection = projection_of(uow.actor, plan, _card_fields(plan, query))
     # One card more than is shown tells whether there is a rest.
@@ -203,17 +204,8 @@ def _cards(
             continue
         cards.append(_card(plan, board, item, asks=asks))
         if len(cards) == CARDS:
-            behind[column_id] = Cursor(item[query.order.field.name], row[0]).encode(query.order)
+            behind[column_id] = query.order.cursor_at(item, row[0]).encode(query.order)
     return found, ends
-
-
-def _order(query: ListQuery, model: type[Any]) -> tuple[sa.ColumnElement[Any], ...]:
-    """Return the list's own order, so that a column goes on where its last card stands."""
-    column: Any = query.order.column
-    key: Any = model.id
-    if query.order.descending:
-        return column.desc().nulls_first(), key.desc()
-    return column.asc().nulls_last(), key.asc()
 
 
 def _column_id(value: Any) -> str:
@@ -222,7 +214,14 @@ def _column_id(value: Any) -> str:
 
 def _card_fields(plan: TypePlan, query: ListQuery) -> tuple[str, ...]:
     board = _board(plan.record_type)
-    names = (plan.record_type.title, board.field, query.order.field.name, *board.card, *_currencies(plan, board))
+    names = (
+        plan.record_type.title,
+        *said_with(plan),
+        board.field,
+        *query.order.names,
+        *board.card,
+        *_currencies(plan, board),
+    )
     return tuple(dict.fromkeys(names))
 
 

@@ -8,11 +8,14 @@ from uuid import UUID
 
 from flask import render_template, request, url_for
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from marshmallow import Schema
+from marshmallow import fields as ma
 
 from crm_kernel.access.field_access import writable_plan
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records.bulk_actions.asking import Change, Chosen, chosen_rows, count_rows
-from crm_kernel.records.bulk_actions.models import DELETE, UPDATE
+from crm_kernel.records.bulk_actions.asking import Change, Chosen, chosen_rows, count_rows, takes_tags
+from crm_kernel.records.bulk_actions.models import DELETE, TAGS, UPDATE
 from crm_kernel.records.bulk_actions.services import preview, start
 from crm_kernel.records.pages import details, forms
 from crm_kernel.records.pages.going import go
@@ -28,6 +31,16 @@ if TYPE_CHECKING:
 
 #: Choices of the first step: ``set:<field>``, ``do:<action>``, ``delete``.
 _SET, _DO = "set:", "do:"
+
+
+_TAGGING = ("add", "remove")
+
+
+class TagNamesSchema(Schema):
+    """The form of tags: names separated by commas."""
+
+    add = ma.String(metadata={"label": _l("Tags to put on"), "help": _l("Names separated by commas.")})
+    remove = ma.String(metadata={"label": _l("Tags to take off"), "help": _l("Names separated by commas.")})
 
 
 def bulk_page(record_type: RecordType) -> Any:
@@ -63,7 +76,7 @@ def bulk_offer(record_type: RecordType, asked: str, count: Count) -> dict[str, A
 
 def _chosen() -> Chosen:
     if request.form.get("all"):
-        return Chosen(arguments=tuple(parse_qsl(request.form.get("query", ""))))
+        return Chosen(arguments=tuple(parse_qsl(request.form.get("query", ""))), everything=True)
     try:
         ids = tuple(dict.fromkeys(UUID(text) for text in request.form.getlist("id")))
     except ValueError as error:
@@ -94,6 +107,8 @@ def _choices(record_type: RecordType) -> list[dict[str, Any]]:
     if UPDATE in record_type.verbs and actor.may(record_type.permission(UPDATE)):
         fields = editable_fields(plan_of(record_type), actor)
         found += [{"value": _SET + name, "label": _("Set: %(field)s", field=f.label)} for name, f in fields.items()]
+        if takes_tags(record_type) and actor.may("tag.read"):
+            found.append({"value": TAGS, "label": _("Put tags on or take them off")})
     for action in record_type.actions:
         if actor.may(record_type.permission(action.name)):
             found.append({"value": _DO + action.name, "label": action.label})
@@ -107,6 +122,8 @@ def _form(record_type: RecordType, wanted: str, values: Any, error: InvalidInput
     if wanted.startswith(_SET):
         plan = one_field_plan(writable_plan(current_uow().actor, plan_of(record_type)), wanted.removeprefix(_SET))
         return without_titles(forms.form_of(plan, {"id": None, **values}, errors))
+    if wanted == TAGS:
+        return forms.schema_form(TagNamesSchema, {name: ", ".join(values.get(name) or ()) for name in _TAGGING}, errors)
     action = record_type.action(wanted.removeprefix(_DO)) if wanted.startswith(_DO) else None
     if action is not None and action.schema:
         return forms.schema_form(action.schema, values, errors)
@@ -117,7 +134,13 @@ def _change(record_type: RecordType, wanted: str) -> Change:
     if wanted.startswith(_SET):
         plan = one_field_plan(plan_of(record_type), wanted.removeprefix(_SET))
         return Change(UPDATE, forms.payload_of(plan, request.form))
+    if wanted == TAGS:
+        return Change(TAGS, {name: _names(request.form.get(name, "")) for name in _TAGGING})
     name = wanted.removeprefix(_DO)
     action = record_type.action(name)
     data = forms.schema_payload(action.schema, request.form) if action is not None and action.schema else {}
     return Change(name, data)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import render_template
 
+from crm_kernel.records.pages.masking import masked_context
 from crm_kernel.unit_of_work import attempt
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def card_of(uow: UnitOfWork, card: Panel | DashboardTile, *subject: Any) -> dict
     try:
         with attempt(uow):
             context = card.load(uow, *subject)
-            body = None if context is None else render_template(card.template, **context)
+            body = None if context is None else render_template(card.template, **masked_context(uow.actor, context))
     except Exception:
         log.exception("card %s failed", card.name)
         body = render_template("records/panel_failed.html", panel=card)

@@ -12,11 +12,13 @@ from flask_babel import gettext as _
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.field_access import seen_record
 from crm_kernel.access.policy import allowed, permitted, visible
 from crm_kernel.records.pages.cards import card_of
+from crm_kernel.records.pages.masking import masked_context
 from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, extension_facts, facts_of, title_of
-from crm_kernel.records.plan import Kind, TypePlan, plan_of, target_of, title_column
+from crm_kernel.records.plan import Kind, TypePlan, plan_of, said_title, target_of
 from crm_kernel.records.reading import sees
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.unit_of_work import current_uow
@@ -37,8 +39,14 @@ def page_context(uow: UnitOfWork, record_type: RecordType) -> dict[str, Any]:
         "list_url": url_for(f"{endpoint}_list"),
         "new_url": url_for(f"{endpoint}_new") if may.get("create") else None,
         "export_url": url_for(f"{endpoint}_export") if may.get("export") else None,
-        "import_hint": f"crm import FILE --mapping … ({record_type.name})",
+        "import_url": url_for("imports.listing", type=record_type.name) if _imports(uow, record_type) else None,
     }
+
+
+def _imports(uow: UnitOfWork, record_type: RecordType) -> bool:
+    if "imports.listing" not in current_app.view_functions:  # an application with record types and no imports
+        return False
+    return record_type.importing is not None and uow.actor.may(record_type.permission(record_type.importing))
 
 
 def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
     own = record_type.detail_context(uow, record) if record_type.detail_context else {}
     return {
         **page_context(uow, record_type),
-        "record": record,
+        "record": seen_record(uow.actor, record_type.name, record),
         "item": item,
         "title": title_of(plan, item),
         "groups": groups,
@@ -75,7 +83,7 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
         "explain_url": explain_url(uow.actor, permission=record_type.permission("read"), record=item["id"]),
         "history_url": history_url(uow.actor, record_type.name, item["id"]),
         "panels": panels(uow, record_type, record),
-        **own,
+        **masked_context(uow.actor, own),
     }
 
 
@@ -137,13 +145,14 @@ def _title(uow: UnitOfWork, target: RecordType, text: str) -> str:
         uid = UUID(text)
     except ValueError:
         return text
-    statement = sa.select(title_column(target)).where(target.model.uid == uid, visible(uow.actor, target))
+    statement = sa.select(said_title(target)).where(target.model.uid == uid, visible(uow.actor, target))
     return str(uow.session.execute(statement).scalar_one_or_none() or text)
 
 
 def _actions(uow: UnitOfWork, record_type: RecordType, record: Any) -> list[dict[str, Any]]:
     return [
         {
+            "name": action.name,
             "label": action.label,
             "icon": action.icon,
             "color": action.color,

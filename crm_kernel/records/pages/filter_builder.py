@@ -19,7 +19,14 @@ from crm_kernel.records.catalogue import SUM_OPERATORS, Catalogue, Entry, Relati
 from crm_kernel.records.filter_tree import Node, parse_text, parse_tree
 from crm_kernel.records.filter_tree.periods import UNITS
 from crm_kernel.records.pages.filter_drafts import ROOT, Draft, changed, draft_from, draft_of
-from crm_kernel.records.pages.filter_reading import DATES, Reading, chosen_entry, chosen_operator, read_draft
+from crm_kernel.records.pages.filter_reading import (
+    DATES,
+    Reading,
+    chosen_entry,
+    chosen_operator,
+    read_draft,
+    typed_again,
+)
 from crm_kernel.records.pages.filter_words import moment_labels, operator_label, period_labels, tree_text, unit_labels
 from crm_kernel.records.pages.listing import address, count_text
 from crm_kernel.records.plan import Kind, plan_of, target_of
@@ -44,8 +51,8 @@ def builder_context(uow: UnitOfWork, record_type: RecordType, arguments: Argumen
         pair for pair in arguments if pair[0] not in ("do", "filter", "cursor") and not pair[0].startswith(f"{ROOT}.")
     ]
     given = dict(arguments)
-    draft = draft_from(arguments) or draft_of(
-        parse_text(plan, given["filter"], uow.actor) if given.get("filter") else None
+    draft = draft_from(arguments) or typed_again(
+        draft_of(parse_text(plan, given["filter"], uow.actor) if given.get("filter") else None), catalogue
     )
     draft = changed(draft, given.get("do", ""))
     reading = read_draft(draft, catalogue)
@@ -154,7 +161,7 @@ def _value_controls(draft: Draft, entry: Entry, operator: str, path: str) -> lis
 def _plain_control(entry: Entry, name: str, value: str) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "label": _("Value"), "kind": "text", "value": value}
     if entry.plan.kind in (Kind.NUMBER, Kind.MONEY):
-        found["kind"] = "number"
+        found["kind"] = "decimal"
     elif entry.plan.kind is Kind.REFERENCE:
         target = target_of(entry.plan)
         found |= {"kind": "reference", "autocomplete_url": url_for(f"{target.endpoint}_suggest")}
@@ -256,7 +263,7 @@ def _sum_controls(draft: Draft, relation: Relation, measure: str, path: str) -> 
     labels = {op: operator_label(op) for op in SUM_OPERATORS}
     controls = [
         _choice(f"{path}.op", _("Comparison"), draft.first("op", "gte"), labels),
-        {"name": f"{path}.value", "label": _("Value"), "kind": "number", "value": draft.first("value")},
+        {"name": f"{path}.value", "label": _("Value"), "kind": "decimal", "value": draft.first("value")},
     ]
     if entry is not None and entry.currency:
         currency = draft.first("currency")

@@ -8,10 +8,12 @@ from typing import Any
 
 from crm_kernel.records.catalogue import Catalogue, Entry
 from crm_kernel.records.filter_tree.periods import MOMENTS
+from crm_kernel.records.numbers import number_text, typed_number
 from crm_kernel.records.pages.filter_drafts import ROOT, Draft
 from crm_kernel.records.plan import Kind
 
 DATES = (Kind.DATE, Kind.DATETIME)
+_NUMBERS = (Kind.NUMBER, Kind.MONEY)
 _LETTERS = {"hours": "h", "days": "d", "weeks": "w", "months": "m", "years": "y"}
 
 
@@ -33,6 +35,17 @@ def read_draft(draft: Draft, catalogue: Catalogue) -> Reading:
     found = Reading({})
     found.tree = _group(draft, catalogue, "filter", ROOT, found.places)
     return found
+
+
+def typed_again(draft: Draft, catalogue: Catalogue) -> Draft:
+    """Return the draft of a tree with its numbers as the reader would type them; a tree's own are plain."""
+    entry = chosen_entry(draft, catalogue) if draft.kind == "condition" else None
+    if (entry and entry.plan.kind in _NUMBERS) or draft.first("measure").startswith("sum:"):
+        draft.texts["value"] = [number_text(text) for text in draft.texts.get("value", [])]
+    relation = next((r for r in catalogue.relations() if r.name == draft.first("relation")), None)
+    for part in draft.parts:
+        typed_again(part, relation.rows if relation else catalogue)
+    return draft
 
 
 def chosen_entry(draft: Draft, catalogue: Catalogue) -> Entry | None:
@@ -78,13 +91,18 @@ def _value(draft: Draft, entry: Entry, operator: str) -> Any:
     if operator == "empty":
         return draft.first("value", "true") != "false"
     if operator == "in":
-        return [line.strip() for text in draft.texts.get("value", []) for line in text.splitlines() if line.strip()]
+        lines = (line.strip() for text in draft.texts.get("value", []) for line in text.splitlines())
+        return [_typed(entry, line) for line in lines if line]
     if operator == "during":
         return _period(draft, "")
     mode = draft.first("mode", "date")
     if entry.plan.kind in DATES and operator not in ("eq", "ne") and mode != "date":
         return {"relative": _relative(draft, mode)}
-    return draft.first("value") or None
+    return _typed(entry, draft.first("value")) or None
+
+
+def _typed(entry: Entry, text: str) -> str:
+    return typed_number(text) if text and entry.plan.kind in _NUMBERS else text
 
 
 def _relative(draft: Draft, mode: str) -> str:
@@ -132,5 +150,5 @@ def _sensible(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sum(draft: Draft, name: str, measure: str) -> dict[str, Any]:
     found: dict[str, Any] = {"sum": name, "of": measure.removeprefix("sum:"), "op": draft.first("op", "gte")}
-    found["value"] = draft.first("value") or None
+    found["value"] = typed_number(draft.first("value")) if draft.first("value") else None
     return found | ({"currency": draft.first("currency")} if draft.first("currency") else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -14,7 +15,8 @@ from flask_babel import ngettext
 from crm_kernel.access.policy import visible
 from crm_kernel.records.catalogue import Catalogue, catalogue_of
 from crm_kernel.records.filter_tree.nodes import And, Comparison, Has, Node, Not, Or, Relative, Total, Value, Window
-from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of, title_column
+from crm_kernel.records.numbers import decimal_text
+from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, said_title, target_of
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -59,7 +61,17 @@ def value_text(uow: UnitOfWork, field: FieldPlan, comparison: Comparison) -> str
         return _titles(uow, field, several)
     if field.kind is Kind.BOOLEAN:
         return str(_("Yes") if several[0].lower() in ("true", "1", "yes") else _("No"))
+    if field.kind in (Kind.NUMBER, Kind.MONEY):
+        return ", ".join(map(_number, several))
     return ", ".join(several) if isinstance(value, tuple) else time_text(value)
+
+
+def _number(plain: str) -> str:
+    try:
+        found = Decimal(plain)
+    except InvalidOperation:
+        return plain
+    return decimal_text(found) if found.is_finite() else plain
 
 
 def time_text(value: Value) -> str:
@@ -106,7 +118,7 @@ def _said_of_related(uow: UnitOfWork, catalogue: Catalogue, node: Has | Total) -
         return f"{_number_text(node)} × {which}"
     amount = relation.rows.field(node.of)
     label = amount.plan.label if amount else node.of
-    value = " ".join(filter(None, (str(node.value), node.currency)))
+    value = " ".join(filter(None, (_number(str(node.value)), node.currency)))
     return str(
         _("sum of %(field)s over %(records)s %(comparison)s %(value)s",
           field=label, records=which, comparison=operator_label(node.operator), value=value)
@@ -203,5 +215,5 @@ def _titles(uow: UnitOfWork, field: FieldPlan, ids: Sequence[str]) -> str:
     if not uids:
         return ", ".join(mine) or "–"
     target = target_of(cast(Any, field))
-    statement = sa.select(title_column(target)).where(target.model.uid.in_(uids), visible(uow.actor, target))
+    statement = sa.select(said_title(target)).where(target.model.uid.in_(uids), visible(uow.actor, target))
     return ", ".join([*mine, *map(str, uow.session.execute(statement).scalars())]) or "–"

@@ -15,6 +15,7 @@ from marshmallow import Schema, missing
 
 from crm_kernel.records import fields
 from crm_kernel.records.custom_fields.kinds import MultiChoice
+from crm_kernel.records.numbers import Misread, number_text
 from crm_kernel.records.pages.defaults import default_of
 from crm_kernel.records.pages.submitted import TRUTHS, submitted
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, field_plans, target_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 #: Currencies offered first; any other that a record has is added to the list.
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "CAD", "JPY", "AUD", "SEK", "NOK", "DKK", "PLN", "CZK")
 
-_WIDGETS: Mapping[Kind, str] = {Kind.COLLECTION: "subform", Kind.JSON: "hidden"}
+_WIDGETS: Mapping[Kind, str] = {Kind.COLLECTION: "subform", Kind.JSON: "hidden", Kind.NUMBER: "decimal"}
 _PART = re.compile(r"(?P<name>[a-z_]+)-(?P<index>\d+)-(?P<field>[a-z_]+)\Z")
 
 
@@ -107,12 +108,18 @@ def _fill(
     currencies = _money_currencies(plans)
     for name in section.pop("names"):
         field = plans[name]
-        if not field.writable or name in currencies:
+        if not field.writable or name in currencies or not is_asked(field):
             continue
         if field.kind is Kind.COLLECTION:
             section["subforms"].append(_subform(field, item.get(name) or [], errors, prefix))
         else:
             section["fields"].append(_control(field, item, errors, prefix, prefix + name))
+
+
+def is_asked(field: FieldPlan) -> bool:
+    """Say whether forms ask the actor for a field: its metadata may name a function that knows (``asked``)."""
+    asked = field.field.metadata.get("asked")
+    return asked is None or bool(asked())
 
 
 def _split(section: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -147,8 +154,11 @@ def _control(
         control |= _reference(field, value)
     elif field.kind is Kind.CHOICE:
         choices = cast(fields.Choice, field.field).choices
-        control["choices"] = [{"value": key, "label": label} for key, label in choices.items()]
-        if not field.field.required:
+        offered = field.field.metadata.get("offered", lambda: choices)()
+        # What is stored stays possible.
+        given = {key: label for key, label in choices.items() if key in offered or key == value}
+        control["choices"] = [{"value": key, "label": label} for key, label in given.items()]
+        if not field.field.required or (not value and field.field.metadata.get("deliberate")):
             control["choices"].insert(0, {"value": "", "label": "–"})
     elif field.kind is Kind.MULTICHOICE:
         choices = cast(MultiChoice, field.field).choices
@@ -181,11 +191,18 @@ def _control_value(field: FieldPlan, value: Any) -> Any:
         return _here(value).replace(tzinfo=None).isoformat(timespec="minutes")
     if isinstance(value, dt.date):
         return value.isoformat()
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}" if field.kind is not Kind.MONEY else _amount_text(value)
+    if field.kind in (Kind.NUMBER, Kind.MONEY):
+        return _number(field, value)
     if field.kind is Kind.REFERENCE:
         return value.get("id") if isinstance(value, Mapping) else value
     return value
+
+
+def _number(field: FieldPlan, value: Any) -> Any:
+    if isinstance(value, Decimal):
+        value = f"{value.normalize():f}" if field.kind is not Kind.MONEY else _amount_text(value)
+    # What was sent and could be read is plain again; what could not is shown as it was typed.
+    return value if value is None or isinstance(value, Misread) else number_text(str(value))
 
 
 def _here(moment: dt.datetime) -> dt.datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -12,15 +12,18 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from crm_kernel.access.policy import sees_all, visible
+from crm_kernel.errors import InvalidInput
 from crm_kernel.records import fields
 from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.columns import column_plan
 from crm_kernel.records.confidential import hidden_from
-from crm_kernel.records.filter_tree import Comparison, Relative, Window
+from crm_kernel.records.filter_tree import Comparison, Relative
 from crm_kernel.records.filters import filterable
+from crm_kernel.records.numbers import Misread, number_text, typed_number
 from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
 from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
+from crm_kernel.records.pages.sorting import sort_with, sorting
 from crm_kernel.records.paging import sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
 from crm_kernel.records.reading import Count, ListQuery, count_of, page_of
@@ -34,7 +37,14 @@ Arguments = Sequence[tuple[str, str]]
 #: Arguments that stay when conditions are cleared.
 KEPT = ("sort", "view", "as", "columns", "edited")
 #: Kinds that are filtered with another kind's control.
-_FILTER_KINDS: Mapping[Kind, str] = {Kind.EMAIL: "text", Kind.URL: "text", Kind.MONEY: "number"}
+_FILTER_KINDS: Mapping[Kind, str] = {
+    Kind.EMAIL: "text",
+    Kind.URL: "text",
+    Kind.MONEY: "decimal",
+    Kind.NUMBER: "decimal",
+}
+#: Kinds whose control offers values instead of a comparison.
+_CHOSEN = (Kind.CHOICE, Kind.MULTICHOICE, Kind.BOOLEAN, Kind.REFERENCE)
 
 
 def list_context(
@@ -43,18 +53,29 @@ def list_context(
     """Return the template's context for one page of a list."""
     plan = plan_of(record_type)
     page, count = page_of(uow, record_type, query), count_of(uow, record_type, query)
-    return {
-        "columns": [_column(plan, name, query, arguments) for name in columns],
+    return frame_context(uow, record_type, query, arguments, columns) | {
         "rows": _editable(uow, plan, [_row(plan, item, columns) for item in page.items]),
-        "filters": filter_fields(uow, plan, query),
-        "chips": chips(uow, plan, query, arguments),
-        "clear_url": address(record_type, [pair for pair in arguments if pair[0] in KEPT]),
-        "keep": {key: value for key, value in arguments if key in (*KEPT, "filter")},
-        "text": query.text,
         "next_url": address(record_type, replaced(arguments, cursor=page.next_cursor)) if page.next_cursor else None,
         "first_url": address(record_type, replaced(arguments, cursor=None)) if query.cursor else None,
         "count_text": count_text(count),
         "count": count,
+    }
+
+
+def frame_context(
+    uow: UnitOfWork, record_type: RecordType, query: ListQuery, arguments: Arguments, columns: Sequence[str]
+) -> dict[str, Any]:
+    """Return the context of a list around its rows: columns, order, filters; reads none of them."""
+    plan = plan_of(record_type)
+    return {
+        "columns": [_column(plan, name, query, arguments) for name in columns],
+        "sorting": sorting(uow, plan, query, arguments),
+        "rows": [],
+        "filters": filter_fields(uow, plan, query),
+        "chips": chips(uow, plan, query, arguments),
+        "clear_url": address(record_type, [pair for pair in arguments if pair[0] in KEPT]),
+        "keep": {key: value for key, value in arguments if key in {*KEPT, "filter", *carried(plan, query)}},
+        "text": query.text,
         "missing": None
         if record_type.listed_for(uow.actor)
         else record_type.permission(record_type.seen_with or "read"),
@@ -81,10 +102,14 @@ def count_text(count: Count) -> str:
     return str(_("More than %(number)s records", number=plain_text(count.number)))
 
 
-def folded_operators(arguments: Arguments) -> list[tuple[str, str]] | None:
+def folded_operators(arguments: Arguments, numbers: Container[str] = ()) -> list[tuple[str, str]] | None:
     """Return the canonical arguments of a submitted filter form (``amount.op=gte&amount=5`` → ``amount__gte=5``).
 
-    None if they are canonical already. Several values of a choice become one ``in``.
+    None if they are canonical already. Several values of a choice become one ``in``. The form's ``numbers`` are typed as the
+    reader's language writes them, the address holds them plain.
+
+    Raises:
+        InvalidInput: some are no numbers; names each field.
     """
     operators = {key.removesuffix(".op"): value for key, value in arguments if key.endswith(".op")}
     values: dict[str, list[str]] = {}
@@ -94,21 +119,48 @@ def folded_operators(arguments: Arguments) -> list[tuple[str, str]] | None:
     if not operators and all(len(found) == 1 for found in values.values()) and len(values) == len(arguments):
         return None
     folded = []
-    for name, found in values.items():
+    typed = {
+        name: [typed_number(text) for text in values[name]]
+        for name in values
+        if name in {*operators} and name in numbers
+    }
+    errors = {name: [text.expected for text in found if isinstance(text, Misread)] for name, found in typed.items()}
+    if any(errors.values()):
+        raise InvalidInput({name: said for name, said in errors.items() if said})
+    for name, found in {**values, **typed}.items():
         operator = "in" if len(found) > 1 and name != "columns" else operators.get(name, "eq")
         folded.append((name if operator == "eq" else f"{name}__{operator}", ",".join(found)))
     return folded
 
 
+def number_fields(plan: TypePlan) -> set[str]:
+    """Return the names of the filters that compare numbers."""
+    return {name for name, field in filterable(plan).items() if field.kind in (Kind.NUMBER, Kind.MONEY)}
+
+
 def filter_fields(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[dict[str, Any]]:
     """Return the filter bar's description of every filterable field, with what is set now."""
-    active = {condition.field: condition for condition in query.conditions}
+    beside = carried(plan, query)
+    active = {condition.field: condition for condition in query.conditions if condition.parameter not in beside}
     hidden = hidden_from(uow.actor, plan)
     return [
         _filter_field(name, field, active.get(name), pinned=number < 2 and field.kind in (Kind.CHOICE, Kind.REFERENCE))
         for number, (name, field) in enumerate(filterable(plan).items())
         if name not in hidden and field.kind is not Kind.COLLECTION and _offered(uow, field)
     ]
+
+
+def carried(plan: TypePlan, query: ListQuery) -> set[str]:
+    """Return the arguments that no control of the filter bar takes, such as several numbers; the form carries them along."""
+    kinds = {name: field.kind for name, field in filterable(plan).items()}
+    return {c.parameter for c in query.conditions if c.operator not in _taken(kinds[c.field])}
+
+
+def _taken(kind: Kind) -> tuple[str, ...]:
+    """Return the operators of a kind that its control in the filter bar can send again."""
+    if kind in _CHOSEN:
+        return ("eq", "in") if kind in (Kind.CHOICE, Kind.MULTICHOICE) else ("eq",)
+    return tuple(operator for operator in OPERATORS[kind] if operator not in ("in", "empty", "during"))
 
 
 def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
@@ -130,15 +182,17 @@ def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Argument
 def _column(plan: TypePlan, name: str, query: ListQuery, arguments: Arguments) -> dict[str, Any]:
     field = column_plan(plan, name)
     key = name if "." in name else field.field.metadata.get("sort_by", name)
-    mine = query.order.field.name == key
-    direction = ("desc" if query.order.descending else "asc") if mine else None
+    mine = next((sort for sort in query.order.keys if sort.field.name == key), None)
+    direction = ("desc" if mine.descending else "asc") if mine else None
     return {
         "name": name,
         "label": field.label,
         "kind": cell_kind(field),
         "sortable": key in sortable(plan),
         "sort_url": address(plan.record_type, replaced(arguments, sort=f"-{key}" if direction == "asc" else key)),
+        "then_url": address(plan.record_type, replaced(arguments, sort=sort_with(query.order, key))),
         "direction": direction,
+        "rank": query.order.names.index(key) + 1 if mine and len(query.order.keys) > 1 else None,
         "primary": name == plan.record_type.title,
     }
 
@@ -185,7 +239,7 @@ def _offered(uow: UnitOfWork, field: FieldPlan) -> bool:
 
 def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pinned: bool) -> dict[str, Any]:
     operators = [op for op in OPERATORS[field.kind] if op != "in" or field.kind is Kind.CHOICE]
-    if field.kind in (Kind.CHOICE, Kind.MULTICHOICE, Kind.BOOLEAN, Kind.REFERENCE):
+    if field.kind in _CHOSEN:
         operators = ["eq"]
     found: dict[str, Any] = {
         "name": name,
@@ -196,7 +250,7 @@ def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pin
             {"value": op, "label": operator_label(op, field.kind)} for op in operators if op not in ("empty", "during")
         ],
         "operator": active.operator if active else None,
-        "value": _typed_again(active.value) if active else None,
+        "value": _typed_again(field, active.value) if active else None,
     }
     if field.kind in (Kind.CHOICE, Kind.MULTICHOICE):
         found["kind"] = "choice"
@@ -209,8 +263,8 @@ def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pin
     return found
 
 
-def _typed_again(value: Any) -> Any:
-    """Return a condition's value as the address spells it."""
-    if isinstance(value, Window):
-        return f"{value.direction}_{value.number}_{value.unit}"
-    return value.text if isinstance(value, Relative) else ",".join(value) if isinstance(value, tuple) else value
+def _typed_again(field: FieldPlan, value: Any) -> Any:
+    """Return a condition's value as its control takes it: numbers in the reader's language, others as the address has them."""
+    if field.kind in (Kind.NUMBER, Kind.MONEY) and isinstance(value, str):
+        return number_text(value)
+    return value.text if isinstance(value, Relative) else value

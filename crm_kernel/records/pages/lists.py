@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,24 +10,31 @@ from flask import redirect, render_template, request
 from flask_babel import gettext as _
 
 from crm_kernel.errors import Forbidden, InvalidInput
+from crm_kernel.records.calendars.choosing import calendars_of
 from crm_kernel.records.columns import fields_for
-from crm_kernel.records.pages import boards, details, filter_builder, listing
+from crm_kernel.records.pages import boards, calendars, details, filter_builder, listing, refused
 from crm_kernel.records.pages.bulk import bulk_offer
 from crm_kernel.records.pages.going import go
 from crm_kernel.records.pages.view_tabs import view_context
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.reading import ListQuery, parse_query
 from crm_kernel.records.record_type import RecordType
-from crm_kernel.records.saved_views.models import BOARD, LIST
+from crm_kernel.records.saved_views.models import BOARD, CALENDAR, LIST
 from crm_kernel.records.saved_views.opening import Opened, opened
-from crm_kernel.records.saved_views.services import problem_text
+from crm_kernel.records.saved_views.services import CALENDAR_ONLY, problem_text
 from crm_kernel.unit_of_work import current_uow
 
 
 def list_page(record_type: RecordType) -> Any:
     """Show a page of the list or of the board; without arguments the view that comes first for the reader."""
     arguments = list(request.args.items(multi=True))
-    canonical = listing.folded_operators(arguments)
+    plan = plan_of(record_type)
+    try:
+        canonical = listing.folded_operators(arguments, listing.number_fields(plan))
+    except InvalidInput as error:
+        if not refused.is_about_filters(current_uow().actor, plan, error.errors):
+            raise
+        return _refused_page(record_type, arguments, error), error.status
     if canonical is not None:
         return redirect(listing.address(record_type, canonical))
     found = opened(current_uow(), record_type, arguments)
@@ -34,10 +42,12 @@ def list_page(record_type: RecordType) -> Any:
         query = _query(record_type, found)
         context = _context(record_type, found, query)
     except (InvalidInput, Forbidden) as error:
-        if found.view is None or request.args.get("edited"):
-            raise
-        return _inert_page(record_type, found, problem_text(error))
-    return render_template("records/board.html" if found.kind == BOARD else "records/list.html", **context)
+        if found.view is not None and not request.args.get("edited"):
+            return _inert_page(record_type, found, problem_text(error))
+        if isinstance(error, InvalidInput) and refused.is_about_filters(current_uow().actor, plan, error.errors):
+            return _refused_page(record_type, found.arguments, error), error.status
+        raise
+    return render_template(f"records/{found.kind}.html", **context)
 
 
 def filter_page(record_type: RecordType) -> Any:
@@ -77,15 +87,38 @@ def _context(record_type: RecordType, found: Opened, query: ListQuery) -> dict[s
     if found.kind == LIST:
         context |= listing.list_context(uow, record_type, query, found.arguments, found.columns)
         return context | {"bulk": bulk_offer(record_type, urlencode(found.asked_state), context["count"])}
-    kept = ("view", "as", "edited", "filter")
+    kept = ("view", "as", "edited", "calendar", "span", "day", "filter")
+    if found.kind == CALENDAR:
+        context |= calendars.calendar_context(uow, record_type, query, found)
+    else:
+        context |= boards.board_context(uow, record_type, query, dict(found.asked))
     return context | {
-        **boards.board_context(uow, record_type, query, dict(found.asked)),
         "filters": listing.filter_fields(uow, plan, query),
         "chips": listing.chips(uow, plan, query, found.arguments),
-        "keep": {key: value for key, value in found.arguments if key in kept},
-        "clear_url": listing.address(record_type, [pair for pair in found.arguments if pair[0] in kept[:3]]),
+        "keep": {key: value for key, value in found.arguments if key in {*kept, *listing.carried(plan, query)}},
+        "clear_url": listing.address(record_type, [pair for pair in found.arguments if pair[0] in kept[:-1]]),
         "text": query.text,
     }
+
+
+def _refused_page(record_type: RecordType, arguments: listing.Arguments, error: InvalidInput) -> str:
+    """Show the list without rows, with what cannot be read in its place in the filter bar."""
+    uow, plan = current_uow(), plan_of(record_type)
+    rest = refused.without(arguments, error.errors)
+    rest = listing.folded_operators(rest, listing.number_fields(plan)) or rest
+    found = replace(opened(uow, record_type, rest), kind=LIST)
+    query = _query(record_type, found)
+    context = details.page_context(uow, record_type) | {
+        "arguments": found.arguments,
+        "builder_url": filter_builder.builder_address(record_type, found.arguments),
+        "views": _switch(record_type, found),
+        **view_context(uow, record_type, found),
+        **listing.frame_context(uow, record_type, query, found.arguments, found.columns),
+        "keep": refused.kept(plan, found.arguments, listing.carried(plan, query)),
+        "bulk": None,
+    }
+    problems = refused.shown_again(plan, context["filters"], arguments, error.errors)
+    return render_template("records/list.html", **context, refused=problems)
 
 
 def _inert_page(record_type: RecordType, found: Opened, problem: str) -> str:
@@ -95,20 +128,24 @@ def _inert_page(record_type: RecordType, found: Opened, problem: str) -> str:
 
 
 def _switch(record_type: RecordType, found: Opened) -> list[dict[str, Any]]:
-    """Return the ways to show the list; a board has an order of its own."""
-    if record_type.board is None:
-        return []
-    kept = [pair for pair in listing.replaced(found.arguments, view=None, **{"as": None}) if pair[0] != "sort"]
+    """Return the ways to show the list; a board and a calendar have an order of their own."""
+    gone = ("as", "view", "sort", *CALENDAR_ONLY)
+    kept = [pair for pair in listing.replaced(found.arguments, cursor=None) if pair[0] not in gone]
     named = [("view", str(found.view.uid))] if found.view else []
 
     def entry(label: str, icon: str, kind: str) -> dict[str, Any]:
         shown = [*named, *kept, ("as", kind)] if found.view else [*kept, *_plain(found, kind, kept)]
         return {"label": label, "icon": icon, "url": listing.address(record_type, shown), "active": found.kind == kind}
 
-    return [entry(_("List"), "list", LIST), entry(_("Board"), "layout-kanban", BOARD)]
+    others = []
+    if record_type.board is not None:
+        others.append(entry(_("Board"), "layout-kanban", BOARD))
+    if calendars_of(plan_of(record_type), current_uow().actor):
+        others.append(entry(_("Calendar"), "calendar", CALENDAR))
+    return [entry(_("List"), "list", LIST), *others] if others else []
 
 
 def _plain(found: Opened, kind: str, kept: listing.Arguments) -> list[tuple[str, str]]:
-    if kind == BOARD:
-        return [("view", BOARD)]
+    if kind != LIST:
+        return [("view", kind)]
     return [("view", "all")] if found.first is not None and not kept else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crm_kernel.access.field_access import writable_plan
 from crm_kernel.errors import NotFound
+from crm_kernel.records.pages.forms import is_asked
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan
 from crm_kernel.records.record_type import FormSection
 
@@ -56,4 +57,4 @@ def without_titles(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _single(field: FieldPlan) -> bool:
-    return field.writable and field.readable and field.kind not in (Kind.COLLECTION, Kind.JSON)
+    return field.writable and field.readable and is_asked(field) and field.kind not in (Kind.COLLECTION, Kind.JSON)

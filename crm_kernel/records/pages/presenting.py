@@ -14,6 +14,8 @@ from flask_babel import gettext as _
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.records import fields
 from crm_kernel.records.custom_fields.kinds import MultiChoice
+from crm_kernel.records.names import person_name
+from crm_kernel.records.numbers import decimal_text
 from crm_kernel.records.pages.saying import SAID
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of
 from crm_kernel.records.record_type import RecordType
@@ -52,6 +54,8 @@ def text_of(field: FieldPlan, value: Any, item: Mapping[str, Any]) -> str:
     shown_as = field.field.metadata.get("show_as", "")
     if shown_as == "base_money":
         return money_text(value, runtime_of(current_app).config.base_currency)
+    if shown_as == "person_name":
+        return person_name(str(value), item)
     if shown_as in SAID:
         return SAID[shown_as](value)
     if isinstance(value, bool):
@@ -66,7 +70,9 @@ def plain_text(value: Any) -> str:
     if isinstance(value, dt.date):
         return cast(str, format_date(value, "medium"))
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
-        return cast(str, format_decimal(value))
+        return decimal_text(value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {plain_text(part)}" for name, part in value.items())
     if isinstance(value, list):
         return ", ".join(str(part.get("value", part)) if isinstance(part, Mapping) else str(part) for part in value)
     return str(value)

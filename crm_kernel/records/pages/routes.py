@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.field_access import writable_plan
 from crm_kernel.access.policy import authorize
-from crm_kernel.errors import Conflict, InvalidInput
+from crm_kernel.errors import Conflict, InvalidInput, StaleVersion
 from crm_kernel.records.api import body_of_request, etag_of, json_response, version_from_request
 from crm_kernel.records.bulk_actions.api import changeable
 from crm_kernel.records.pages import boards, details, forms, lists
@@ -21,6 +21,7 @@ from crm_kernel.records.pages.bulk import bulk_page
 from crm_kernel.records.pages.defaults import without_blank_extensions
 from crm_kernel.records.pages.fields import field_page, undo_page
 from crm_kernel.records.pages.going import go
+from crm_kernel.records.pages.meanwhile import collision
 from crm_kernel.records.palette.finding import remembered
 from crm_kernel.records.plan import plan_of
 from crm_kernel.records.reading import read_one, record_of, suggestions
@@ -115,6 +116,11 @@ def edit_page(record_type: RecordType, uid: UUID) -> Any:
     try:
         with attempt(uow):
             update_record(uow, record_type, uid, payload, version=version)
+    except StaleVersion as error:
+        found = collision(uow, plan, uid, payload)
+        item = details.resubmitted(uow, plan, payload) | {"id": uid, "version": found.version if found else version}
+        told = InvalidInput(found.differences) if found else error
+        return _form_page(record_type, item, told, error.status, found.message if found else None)
     except (InvalidInput, Conflict) as error:
         item = details.resubmitted(uow, plan, payload) | {"id": uid, "version": version}
         return _form_page(record_type, item, error, error.status)
@@ -185,12 +191,14 @@ def export(record_type: RecordType) -> Response:
     )
 
 
-def _form_page(record_type: RecordType, item: dict[str, Any], error: Exception | None, status: int) -> tuple[str, int]:
+def _form_page(
+    record_type: RecordType, item: dict[str, Any], error: Exception | None, status: int, message: str | None = None
+) -> tuple[str, int]:
     plan, exists = plan_of(record_type), "id" in item
     errors = error.errors if isinstance(error, InvalidInput) else None
     form = forms.form_of(writable_plan(current_uow().actor, plan), item, errors, partial=exists)
-    if error is not None and errors is None:
-        form["message"] = str(error)
+    if message or (error is not None and errors is None):
+        form["message"] = message or str(error)
     context = details.form_context(record_type, item if exists else None)
     return render_template("records/form.html", form=form, action=request.full_path.rstrip("?"), **context), status
 

@@ -1,7 +1,8 @@
 """Codes in words: metadata ``show_as`` of a schema field says what its values are called on pages.
 
-``language`` (``fr`` → French), ``record_type`` (``sfa.opportunity`` → Opportunity), ``module`` (``sfa`` → SFA; nothing
-for the kernel), ``base_money`` (an amount in the base currency).
+``language`` (``fr`` → French), ``record_type`` (``sfa.opportunity`` → Opportunity), ``module`` (``sfa`` → SFA; nothing for
+the kernel), ``event`` (``sfa.opportunity_won`` → Opportunity won), ``base_money`` (an amount in the base currency),
+``person_name`` (a name in the reader's order; with ``kind``, ``language`` and ``sort_name`` of the same record).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from babel import Locale, UnknownLocaleError
 from flask_babel import get_locale
 
+from crm_kernel.events.wording import event_label
 from crm_kernel.records.plan import record_types
 
 
@@ -38,4 +40,5 @@ SAID: Mapping[str, Callable[[Any], str]] = {
     "language": language_name,
     "record_type": _type_label,
     "module": _module_name,
+    "event": event_label,
 }

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from babel.numbers import NumberFormatError, parse_decimal
-from flask_babel import get_locale, get_timezone
+from flask_babel import get_timezone
 from marshmallow import missing
 
+from crm_kernel.records.numbers import typed_number
 from crm_kernel.records.plan import FieldPlan, Kind
 
 #: What the form of a yes or no that may be unknown sends → its value.
@@ -35,20 +34,10 @@ def submitted(field: FieldPlan, texts: Sequence[str]) -> Any:
             return None
         return "" if field.kind in (Kind.TEXT, Kind.EMAIL, Kind.URL) else missing
     if field.kind in (Kind.NUMBER, Kind.MONEY):
-        return _number(text)
+        return typed_number(text)
     if field.kind is Kind.DATETIME:
         return _aware(text)
     return text
-
-
-def _number(text: str) -> str:
-    compact = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "")
-    if re.fullmatch(r"-?\d+(\.\d+)?", compact):
-        return compact
-    try:
-        return str(parse_decimal(compact, locale=get_locale(), strict=True))
-    except NumberFormatError:
-        return text  # the schema names what is wrong with it
 
 
 def _aware(text: str) -> str:

@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 from flask import url_for
 from flask_babel import gettext as _
 
-from crm_kernel.access.actor import Scope
 from crm_kernel.access.policy import allowed
 from crm_kernel.records.columns import chooser
 from crm_kernel.records.pages.listing import address, replaced
 from crm_kernel.records.plan import plan_of, record_types
 from crm_kernel.records.saved_views.models import EVERYONE, LIST, PRIVATE, TEAM
 from crm_kernel.records.saved_views.record import SHARING
+from crm_kernel.records.saved_views.services import may_share
 
 if TYPE_CHECKING:
     from crm_kernel.records.record_type import RecordType
@@ -83,10 +83,14 @@ def _saving(uow: UnitOfWork, record_type: RecordType, found: Opened) -> dict[str
             "record_type": record_type.name,
             "kind": found.kind,
             "query": urlencode(found.asked_state),
+            "calendar": found.calendar[0] or "",
+            "span": found.calendar[1] or "",
             "columns": ",".join(found.columns) if _own_columns(found) else "",
         },
         "sharing": [
-            {"value": value, "label": SHARING[value]} for value in (PRIVATE, TEAM, EVERYONE) if _may_share(uow, value)
+            {"value": value, "label": SHARING[value]}
+            for value in (PRIVATE, TEAM, EVERYONE)
+            if may_share(uow.actor, value)
         ],
         "change_url": url_for("views.save") if mine and found.changed else None,
         "edit_url": url_for(f"{kept.endpoint}_edit", uid=view.uid) if mine and view else None,
@@ -98,9 +102,3 @@ def _saving(uow: UnitOfWork, record_type: RecordType, found: Opened) -> dict[str
 
 def _own_columns(found: Opened) -> bool:
     return "columns" in dict(found.arguments) or bool(found.view and found.view.columns)
-
-
-def _may_share(uow: UnitOfWork, sharing: str) -> bool:
-    if sharing == TEAM:
-        return bool(uow.actor.team_ids)
-    return sharing == PRIVATE or uow.actor.scope_of("saved_view.update") is Scope.ALL

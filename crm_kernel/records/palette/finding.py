@@ -15,7 +15,7 @@ from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.policy import permitted, visible
 from crm_kernel.records.pages.presenting import record_url
-from crm_kernel.records.plan import record_types, title_column
+from crm_kernel.records.plan import record_types, said_title
 from crm_kernel.records.search_page import search_everywhere
 from crm_kernel.text import tokens
 
@@ -39,7 +39,7 @@ class Command:
 def palette(uow: UnitOfWork, text: str, recent: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return groups ``{"label", "items": [{"label", "hint", "icon", "url"}]}`` for what was typed.
 
-    Nothing typed: the reader's recent records and the first commands. Two queries per searchable type at the most.
+    Nothing typed: the reader's recent records and the first commands. What records cost: ``search_everywhere``.
 
     Args:
         recent: (record type, public id) of records opened last, the latest first.
@@ -98,7 +98,7 @@ def _recent(uow: UnitOfWork, recent: Sequence[tuple[str, str]]) -> list[dict[str
         if record_type is None or not uow.actor.may(record_type.permission("read")):
             continue
         model = record_type.model
-        statement = sa.select(model.uid, title_column(record_type)).where(
+        statement = sa.select(model.uid, said_title(record_type)).where(
             model.uid.in_(uids), visible(uow.actor, record_type)
         )
         for uid, title in uow.session.execute(statement):

@@ -12,7 +12,7 @@ from crm_kernel.database import Model, NullableJson, RecordMixin
 #: Who sees a view.
 PRIVATE, TEAM, EVERYONE = "private", "team", "everyone"
 #: How its records are shown.
-LIST, BOARD = "list", "board"
+LIST, BOARD, CALENDAR = "list", "board", "calendar"
 
 
 class SavedView(RecordMixin, Model):
@@ -22,10 +22,13 @@ class SavedView(RecordMixin, Model):
 
     record_type: Mapped[str] = mapped_column(sa.String(80), index=True)
     name: Mapped[str] = mapped_column(sa.String(80))
-    #: ``list`` or ``board``.
+    #: ``list``, ``board`` or ``calendar``.
     kind: Mapped[str] = mapped_column(sa.String(10), default=LIST, server_default=LIST)
     #: Conditions, ``filter``, ``q`` and ``sort`` as the list's address spells them.
     query: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    #: Of a calendar: the field it goes by, and how many days it shows (``month``, ``week``, …); None for the usual.
+    calendar: Mapped[str | None] = mapped_column(sa.String(80))
+    span: Mapped[str | None] = mapped_column(sa.String(10))
     #: Names of the columns in order; None for the type's own.
     columns: Mapped[list[Any] | None] = mapped_column(NullableJson)
     sharing: Mapped[str] = mapped_column(sa.String(10), default=PRIVATE, server_default=PRIVATE)

@@ -12,10 +12,11 @@ from flask_babel import gettext as _
 
 from crm_kernel.access.policy import visible
 from crm_kernel.errors import InvalidInput
+from crm_kernel.records.calendars.choosing import calendars_of
 from crm_kernel.records.columns import chosen_columns, offered_columns, usual_columns
 from crm_kernel.records.plan import TypePlan, plan_of, record_types
-from crm_kernel.records.saved_views.models import BOARD, LIST, SavedView, ViewChoice
-from crm_kernel.records.saved_views.services import PAGE_ONLY, pairs_of
+from crm_kernel.records.saved_views.models import BOARD, CALENDAR, LIST, SavedView, ViewChoice
+from crm_kernel.records.saved_views.services import CALENDAR_ONLY, PAGE_ONLY, pairs_of
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 #: ``view=all``: the plain list, also where a view is the first that is shown.
 ALL = "all"
 #: Values of ``view`` that are no saved view.
-PLAIN = frozenset({"", ALL, LIST, BOARD})
+PLAIN = frozenset({"", ALL, LIST, BOARD, CALENDAR})
+
+#: Arguments that say how a page is shown, and limit no rows.
+_SHOWN = ("as", "columns", *CALENDAR_ONLY)
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -38,7 +42,7 @@ class Opened:
     arguments: tuple[tuple[str, str], ...]
     #: What the list itself is asked for.
     asked: tuple[tuple[str, str], ...]
-    #: ``list`` or ``board``.
+    #: ``list``, ``board`` or ``calendar``.
     kind: str
     columns: tuple[str, ...]
     view: SavedView | None
@@ -50,6 +54,8 @@ class Opened:
     chosen: bool = False
     #: Columns of the view that are gone, or that the actor may not see.
     missing: tuple[str, ...] = ()
+    #: Of a calendar: the field it goes by, its span, the day it is about; None for the usual.
+    calendar: tuple[str | None, str | None, str | None] = (None, None, None)
 
     @property
     def changed(self) -> bool:
@@ -58,6 +64,8 @@ class Opened:
             return False
         columns = dict(self.arguments).get("columns")
         same = sorted(self.asked_state) == sorted(pairs_of(self.view.query)) and self.kind == self.view.kind
+        if self.kind == CALENDAR and self.calendar[:2] != (self.view.calendar, self.view.span):
+            return True
         return not same or bool(columns and columns != ",".join(map(str, self.view.columns or ())))
 
     @property
@@ -82,10 +90,12 @@ def opened(uow: UnitOfWork, record_type: RecordType, arguments: Pairs) -> Opened
         own = [*own] if given.get("edited") else _merged(pairs_of(view.query), own)
     plan = plan_of(record_type)
     columns, missing = _columns(plan, uow.actor, given.get("columns"), view)
-    kind = _kind(record_type, given, view)
+    kind = _kind(plan, uow.actor, given, view)
     state = _state(view, given, own)
-    asked = tuple(pair for pair in own if pair[0] not in ("as", "columns", "month"))
-    return Opened(state, asked, kind, columns, view, views, first, chosen, missing)
+    asked = tuple(pair for pair in own if pair[0] not in _SHOWN)
+    by, span = (view.calendar, view.span) if view else (None, None)
+    calendar = (given.get("calendar") or by, given.get("span") or span, given.get("day"))
+    return Opened(state, asked, kind, columns, view, views, first, chosen, missing, calendar)
 
 
 def expanded(uow: UnitOfWork, record_type: RecordType, arguments: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -163,10 +173,12 @@ def _merged(stored: Pairs, given: Pairs) -> list[tuple[str, str]]:
     return [*rest, *(("filter", tree) for tree in trees)]
 
 
-def _kind(record_type: RecordType, given: dict[str, str], view: SavedView | None) -> str:
-    asked = given.get("as") or (given["view"] if given.get("view") in (LIST, BOARD) else None)
+def _kind(plan: TypePlan, actor: Actor, given: dict[str, str], view: SavedView | None) -> str:
+    asked = given.get("as") or (given["view"] if given.get("view") in (LIST, BOARD, CALENDAR) else None)
     kind = asked or (view.kind if view else LIST)
-    return BOARD if kind == BOARD and record_type.board is not None else LIST
+    if kind == CALENDAR:
+        return CALENDAR if calendars_of(plan, actor) else LIST
+    return BOARD if kind == BOARD and plan.record_type.board is not None else LIST
 
 
 def _columns(

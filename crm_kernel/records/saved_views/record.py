@@ -10,16 +10,27 @@ from marshmallow import Schema, validate
 from marshmallow import fields as ma
 
 from crm_kernel.access.actor import Scope
+from crm_kernel.records.calendars.spans import SPANS
 from crm_kernel.records.fields import Choice, Reference
 from crm_kernel.records.record_type import FormSection, RecordType, Services
 from crm_kernel.records.saved_views import services
-from crm_kernel.records.saved_views.models import BOARD, EVERYONE, LIST, PRIVATE, TEAM, SavedView
+from crm_kernel.records.saved_views.models import BOARD, CALENDAR, EVERYONE, LIST, PRIVATE, TEAM, SavedView
+from crm_kernel.unit_of_work import current_uow
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
 
-KINDS = {LIST: _l("List"), BOARD: _l("Board")}
+KINDS = {LIST: _l("List"), BOARD: _l("Board"), CALENDAR: _l("Calendar")}
 SHARING = {PRIVATE: _l("Only me"), TEAM: _l("My team"), EVERYONE: _l("Everybody")}
+
+
+def _offered() -> tuple[str, ...]:
+    actor = current_uow().actor
+    return tuple(sharing for sharing in SHARING if services.may_share(actor, sharing))
+
+
+def _may_be_first() -> bool:
+    return services.may_share(current_uow().actor, EVERYONE)
 
 
 class SavedViewSchema(Schema):
@@ -28,14 +39,19 @@ class SavedViewSchema(Schema):
     name = ma.String(required=True, validate=validate.Length(min=1, max=80), metadata={"label": _l("Name")})
     record_type = ma.String(required=True, metadata={"label": _l("Record type"), "show_as": "record_type"})
     kind = Choice(KINDS, load_default=LIST, metadata={"label": _l("Shown as")})
+    calendar = ma.String(
+        allow_none=True, validate=validate.Length(max=80), metadata={"label": _l("Date of the calendar")}
+    )
+    span = Choice(SPANS, allow_none=True, metadata={"label": _l("Span of the calendar")})
     query = ma.String(validate=validate.Length(max=20_000), metadata={"label": _l("Conditions and order")})
     columns = ma.List(ma.String(), allow_none=True, metadata={"label": _l("Columns")})
-    sharing = Choice(SHARING, load_default=PRIVATE, metadata={"label": _l("Who sees it")})
+    sharing = Choice(SHARING, load_default=PRIVATE, metadata={"label": _l("Who sees it"), "offered": _offered})
     default_for_all = ma.Boolean(
         load_default=False,
         metadata={
             "label": _l("First view for everybody"),
             "help": _l("For those who have not chosen a view of their own; administrators only."),
+            "asked": _may_be_first,
         },
     )
     author = Reference("user", attribute="author_id", dump_only=True, metadata={"label": _l("Saved by")})
@@ -75,7 +91,7 @@ def record_types() -> list[RecordType]:
             default_sort="name",
             form=(
                 FormSection(title=_l("Saved view"), fields=("name", "sharing", "default_for_all")),
-                FormSection(title=_l("What it shows"), fields=("record_type", "kind", "query")),
+                FormSection(title=_l("What it shows"), fields=("record_type", "kind", "calendar", "span", "query")),
             ),
             services=Services(create=services.create_view, update=services.update_view),
             author="author_id",

@@ -13,18 +13,23 @@ from flask_babel import gettext as _
 from crm_kernel.access.actor import Scope
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import CrmError, Forbidden, InvalidInput
+from crm_kernel.records.calendars.choosing import calendar_named
+from crm_kernel.records.calendars.spans import span_named
 from crm_kernel.records.columns import chosen_columns
 from crm_kernel.records.plan import plan_of, record_types
 from crm_kernel.records.reading import parse_query
-from crm_kernel.records.saved_views.models import BOARD, EVERYONE, TEAM, SavedView, ViewChoice
+from crm_kernel.records.saved_views.models import BOARD, CALENDAR, EVERYONE, TEAM, SavedView, ViewChoice
 from crm_kernel.records.storing import set_changed
 
 if TYPE_CHECKING:
+    from crm_kernel.access.actor import Actor
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
 
+#: Arguments of a calendar's address: the field it goes by, how many days, which.
+CALENDAR_ONLY = ("calendar", "span", "day")
 #: Arguments of a list's address that are no part of a view: where one is, and how the page is shown.
-PAGE_ONLY = ("view", "as", "columns", "edited", "cursor", "limit", "count", "fields", "column", "month")
+PAGE_ONLY = ("view", "as", "columns", "edited", "cursor", "limit", "count", "fields", "column", *CALENDAR_ONLY)
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -52,12 +57,23 @@ def update_view(uow: UnitOfWork, view: SavedView, changes: Mapping[str, Any]) ->
     """
     if changes.get("record_type", view.record_type) != view.record_type:
         raise InvalidInput({"record_type": [_("A view keeps its record type: save a new one.")]})
+    # A form sends what it does not change along: who sees it already is no further sharing.
+    shared = {
+        name for name in ("sharing", "default_for_all") if changes.get(name, getattr(view, name)) != getattr(view, name)
+    }
     set_changed(view, changes)
-    if {"query", "columns", "kind"} & changes.keys():
+    if {"query", "columns", "kind", "calendar", "span"} & changes.keys():
         _check(uow, view)
-    if {"sharing", "default_for_all"} & changes.keys():
+    if shared:
         _share(uow, view)
     uow.session.flush()
+
+
+def may_share(actor: Actor, sharing: str) -> bool:
+    """Say whether an actor may let a view be seen by himself alone, his team, or everybody."""
+    if sharing == TEAM:
+        return bool(actor.team_ids)
+    return sharing != EVERYONE or actor.scope_of("saved_view.update") is Scope.ALL
 
 
 def prefer(uow: UnitOfWork, view: SavedView | None, record_type: RecordType) -> None:
@@ -97,6 +113,9 @@ def _check(uow: UnitOfWork, view: SavedView) -> None:
     authorize(uow.actor, record_type.permission("read"))
     if view.kind == BOARD and record_type.board is None:
         raise InvalidInput({"kind": [_("%(type)s has no board.", type=record_type.label_plural)]})
+    if view.kind == CALENDAR:
+        calendar_named(plan_of(record_type), uow.actor, view.calendar)
+        span_named(view.span)
     pairs = pairs_of(view.query or "")
     try:
         parse_query(record_type, pairs, actor=uow.actor)
@@ -120,12 +139,12 @@ def _placed(error: InvalidInput) -> dict[str, list[str]]:
 
 def _share(uow: UnitOfWork, view: SavedView) -> None:
     for_all = view.sharing == EVERYONE or view.default_for_all
-    if for_all and uow.actor.scope_of("saved_view.update") is not Scope.ALL:
+    if for_all and not may_share(uow.actor, EVERYONE):
         raise Forbidden(_("Views for everybody are saved by administrators; share it with your team instead."))
     if view.default_for_all and view.sharing != EVERYONE:
         raise InvalidInput({"default_for_all": [_("Only a view that everybody sees can be everybody’s first.")]})
     if view.sharing == TEAM:
-        if not uow.actor.team_ids:
+        if not may_share(uow.actor, TEAM):
             raise InvalidInput({"sharing": [_("You are in no team.")]})
         view.team_id = view.team_id or uow.actor.team_ids[0]
     else:

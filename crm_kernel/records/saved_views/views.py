@@ -29,6 +29,7 @@ def save() -> Any:
     listed = record_type(form.get("record_type", ""))
     columns = [name for name in form.get("columns", "").split(",") if name]
     payload: dict[str, Any] = {"kind": form.get("kind"), "query": form.get("query", ""), "columns": columns or None}
+    payload |= {name: form.get(name) or None for name in ("calendar", "span")}
     try:
         with attempt(current_uow()):
             view = _store(payload, listed.name)
@@ -56,13 +57,16 @@ def prefer_none() -> Any:
     """Take back the reader's choice of a first view."""
     listed = record_type(request.form.get("record_type", ""))
     prefer(current_uow(), None, listed)
+    flash(_("You see the whole list first again."), "success")
     return go(url_for(f"{listed.endpoint}_list"))
 
 
 def _store(payload: dict[str, Any], listed: str) -> Any:
     uow, kept, form = current_uow(), record_type("saved_view"), request.form
     if form.get("into"):
-        uid = UUID(form["into"])
+        uid = form.get("into", type=UUID)
+        if uid is None:
+            raise InvalidInput({"into": [_("Not a valid UUID.")]})
         return update_record(uow, kept, uid, payload, version=form.get("version", type=int))
     named = {"name": form.get("name", "").strip(), "sharing": form.get("sharing", "private"), "record_type": listed}
     return create_record(uow, kept, {**payload, **named})

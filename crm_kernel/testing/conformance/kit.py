@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from crm_kernel.testing.apps import Apps
-from crm_kernel.testing.conformance import loading, schema, surface, texts  # noqa: F401 - they add their rules
+from crm_kernel.testing.conformance import hiding, loading, schema, surface, texts  # noqa: F401 - they add their rules
 from crm_kernel.testing.conformance.rule import RULES, Rule, Subject
 
 

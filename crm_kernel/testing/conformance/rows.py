@@ -58,8 +58,12 @@ def _value(connection: sa.Connection, column: sa.Column[Any], known: dict[str, s
         target = key.column.table
         row = known.get(target.name) or connection.execute(sa.select(target)).first()
         return getattr(row, key.column.name) if row is not None else None
-    kind = _python_type(column.type)
-    return _VALUES.get(kind, lambda: None)()
+    return python_value(column)
+
+
+def python_value(column: sa.Column[Any]) -> Any:
+    """Return a value of a column's type that means nothing; None for a type that is not known."""
+    return _VALUES.get(_python_type(column.type), lambda: None)()
 
 
 def _python_type(kind: sa.types.TypeEngine[Any]) -> type:

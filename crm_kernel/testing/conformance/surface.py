@@ -38,8 +38,9 @@ def permissions_exist(subject: Subject) -> Iterator[str]:
     known = {*subject.runtime.registry.permissions(), *_OPEN}
     for kind in ("nav", "panels", "dashboard_tiles"):
         for record in subject.records[kind]:
-            if record.permission not in known:
-                yield f"{kind} {record.name}: asks for {record.permission!r}, which no module has"
+            for needed in (record.permission, *getattr(record, "also", ())):
+                if needed not in known:
+                    yield f"{kind} {record.name}: asks for {needed!r}, which no module has"
     for endpoint, view in sorted(subject.app.view_functions.items()):
         for needed in declared_permissions(view).values() if subject.owns_endpoint(endpoint) else ():
             if needed not in known:

@@ -62,8 +62,7 @@ def readme_complete(subject: Subject) -> Iterator[str]:
     kinds = {"settings": "setting", "permissions": "permission", "events": "event"}
     names = [(what, record.name) for kind, what in kinds.items() for record in subject.records[kind]]
     for record_type in subject.records["record_types"]:
-        verbs = [*record_type.verbs, *(action.name for action in record_type.actions)]
-        names += [("permission", record_type.permission(verb)) for verb in verbs]
+        names += [("permission", record_type.permission(verb)) for verb in record_type.granted]
     for what, name in names:
         if name not in subject.readme:
             yield f"the README does not name the {what} {name}"

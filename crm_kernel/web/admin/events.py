@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask_babel import format_datetime, ngettext
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
+from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.events import queries, services
 from crm_kernel.events.models import StoredEvent
+from crm_kernel.events.wording import event_choice, event_label
 from crm_kernel.jobs.models import JobRow, JobState
+from crm_kernel.text import fold
 from crm_kernel.unit_of_work import current_uow
+from crm_kernel.web.admin.event_facts import told_fields
 from crm_kernel.web.edge import permission
-from crm_kernel.web.job_pages import STATES
+from crm_kernel.web.job_presenting import STATES
 
 #: Events, and dead deliveries, on one page.
 _PAGE = 50
@@ -50,6 +54,7 @@ def event_list() -> str:
         "admin/events.html",
         events=[{**_described(stored), "states": _counted(deliveries[stored.id])} for stored in shown],
         name=name,
+        names=_names(name),
         next_url=url_for("admin.event_list", **more, before=shown[-1].uid) if len(found) > _PAGE else None,
         command=f"crm events list --name '{name}'" if name else "crm events list",
     )
@@ -73,7 +78,7 @@ def dead_list() -> str:
 
 @permission("event.read")
 def event_detail(uid: UUID) -> str:
-    """Show one event with its fields and every delivery of it; two queries."""
+    """Show one event with its fields and every delivery of it; two queries and one per type of record it names."""
     uow = current_uow()
     stored = queries.event(uow, uid)
     deliveries = [_delivery(job) for job in queries.deliveries_of(uow, [stored.id])[stored.id]]
@@ -81,6 +86,7 @@ def event_detail(uid: UUID) -> str:
         "admin/event.html",
         event=_described(stored),
         facts=_facts(stored),
+        fields=told_fields(uow, stored),
         payload=json.dumps(stored.payload, indent=2, ensure_ascii=False),
         deliveries=deliveries,
         subscribers=[{"value": name, "label": name} for name in services.listening_to(stored)],
@@ -126,10 +132,18 @@ def _say_due(retried: Sequence[JobRow]) -> None:
     flash(ngettext("%(num)s delivery is due now.", "%(num)s deliveries are due now.", len(retried)), "success")
 
 
+def _names(chosen: str) -> list[dict[str, str]]:
+    """Return the events a list may be narrowed to, by label; the chosen one also when its module is gone."""
+    known = {event.name: event_choice(event) for event in runtime_of(current_app).registry.all("events")}
+    named = known if chosen in known or not chosen else {**known, chosen: chosen}
+    return [{"value": name, "label": named[name]} for name in sorted(named, key=lambda name: fold(named[name]))]
+
+
 def _described(stored: StoredEvent) -> dict[str, Any]:
     return {
         "uid": stored.uid,
         "name": stored.name,
+        "label": event_label(stored.name),
         "at": format_datetime(stored.occurred_at, "short"),
         "actor": stored.actor,
         "url": url_for("admin.event_detail", uid=stored.uid),
@@ -141,7 +155,6 @@ def _facts(stored: StoredEvent) -> list[dict[str, Any]]:
         {"label": _("When"), "text": format_datetime(stored.occurred_at), "kind": "datetime"},
         {"label": _("Who"), "text": stored.actor},
         {"label": _("Channel"), "text": stored.channel},
-        {"label": _("Customer"), "text": str(stored.customer_uid or "")},
         {"label": _("Version"), "text": str(stored.version), "kind": "number"},
         {"label": _("Request"), "text": stored.request_id},
     ]
@@ -158,7 +171,7 @@ def _delivery(job: JobRow) -> dict[str, Any]:
         "attempts": f"{job.failures} / {job.max_attempts}",
         "at": format_datetime(job.finished_at or job.run_at, "short"),
         "error": (job.error or "").partition("\n")[0],
-        "url": url_for("jobs.detail", number=job.id),
+        "url": url_for("jobs.detail", uid=job.uid),
     }
 
 

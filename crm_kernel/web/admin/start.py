@@ -10,7 +10,9 @@ from typing import Any
 from flask import Blueprint, current_app, render_template, url_for
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.actor import Scope
 from crm_kernel.jobs.queries import backlogs
+from crm_kernel.records.plan import record_types
 from crm_kernel.unit_of_work import current_uow
 from crm_kernel.web.edge import permission
 from crm_kernel.web.shell import entries_of
@@ -26,8 +28,16 @@ def overview() -> str:
     """Show the pages of administration; one query, for what failed for good."""
     uow, runtime = current_uow(), runtime_of(current_app)
     pages = [entry for entry in entries_of("administration") if entry["endpoint"] != "admin.overview"]
-    return render_template("admin/start.html", pages=pages, waiting=_waiting() if uow.actor.may("job.read") else [],
+    return render_template("admin/start.html", pages=pages + _views(), waiting=_waiting() if uow.actor.may("job.read") else [],
                            failed=sorted(runtime.manager.failed) if uow.actor.may("module.read") else [])  # fmt: skip
+
+
+def _views() -> list[dict[str, Any]]:
+    """Return the list of saved views, for who looks after everybody's: all others reach theirs from their lists."""
+    found = record_types().get("saved_view")
+    if found is None or current_uow().actor.scope_of("saved_view.update") is not Scope.ALL:
+        return []
+    return [{"url": url_for(f"{found.endpoint}_list"), "icon": found.icon, "label": found.label_plural}]
 
 
 def _waiting() -> list[dict[str, Any]]:

@@ -39,8 +39,11 @@ def wants_once() -> bool:
     return request.method == "POST" and request.path.startswith("/api/") and HEADER in request.headers
 
 
-def once(uow: UnitOfWork, work: Callable[[], Any]) -> Response:
+def once(uow: UnitOfWork, work: Callable[[], Any], *, content: str = "") -> Response:
     """Do the work of the current request and store its answer, or give the answer that is stored; two statements more.
+
+    Args:
+        content: what else makes this request another one, where the view took its body elsewhere: the digest of a file.
 
     Raises:
         InvalidInput: the key is no key, or was used for another request.
@@ -48,7 +51,7 @@ def once(uow: UnitOfWork, work: Callable[[], Any]) -> Response:
     """
     if uow.actor.user_id is None:  # nobody's: there is no client whose keys these could be
         return current_app.make_response(work())
-    digest, fingerprint = _digest(_key()), _fingerprint()
+    digest, fingerprint = _digest(_key()), _fingerprint(content)
     claimed = _claim(uow, digest, fingerprint) or _claim_expired(uow, digest, fingerprint)
     if claimed is None:
         return _told_again(_stored(uow, digest), fingerprint)
@@ -70,9 +73,9 @@ def _key() -> str:
     return found
 
 
-def _fingerprint() -> str:
-    parts = (request.method, request.full_path, request.headers.get("If-Match", ""))
-    body = request.get_data(cache=True)
+def _fingerprint(content: str) -> str:
+    parts = (request.method, request.full_path, request.headers.get("If-Match", ""), *([content] if content else []))
+    body = request.get_data()
     return (
         _digest("\n".join(parts)) if not body else hashlib.sha256("\n".join(parts).encode() + b"\n" + body).hexdigest()
     )

@@ -97,7 +97,8 @@
   function arm(element) {
     element.querySelector("[data-toast-close]").addEventListener("click", () => element.remove());
     if (["error", "danger", "warning"].includes(element.dataset.toast)) return;
-    const wait = 5000 + 60 * element.textContent.length;
+    // Who is offered to take something back needs longer than who only reads.
+    const wait = (element.querySelector("a") ? 20000 : 5000) + 60 * element.textContent.length;
     setTimeout(function leave() {
       if (element.matches(":hover, :focus-within")) setTimeout(leave, 2000); else element.remove();
     }, wait);

@@ -34,6 +34,14 @@
     update();
   });
 
+  // With Shift, a column's header adds to the order instead of replacing it; without a script the menu "Sort" does.
+  document.addEventListener("click", (event) => {
+    const link = event.shiftKey && event.target.closest("a[data-then-url]");
+    if (!link) return;
+    event.preventDefault();
+    location.assign(link.dataset.thenUrl);
+  });
+
   // A frame that does not scroll needs no stop of its own on the way through the page with the Tab key; one that does fades
   // at its end, so that nobody takes a number cut in half for the whole one.
   crm.each(".crm-table-frame", (frame) => {

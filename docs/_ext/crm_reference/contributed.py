@@ -13,7 +13,7 @@ from typing import Any
 from crm_kernel._internal.discovery import installed_plugins
 from crm_kernel._internal.loading import load_plugins
 from crm_kernel._internal.registry import Registry
-from crm_kernel.config import Config
+from crm_kernel.config import NO_SETTINGS, Config
 from crm_kernel.database import Model
 from crm_kernel.events.catalogue import describe
 from crm_reference.objects import comments
@@ -107,7 +107,7 @@ def kernel_settings(config: Any = Config) -> list[tuple[str, str, str, str]]:
     return [
         (field.name, str(field.type), _plain(field.default), notes.get((config.__name__, field.name), ""))
         for field in dataclasses.fields(config)
-        if field.name not in ("plugin_settings", "source", "overruled_by")
+        if field.name not in NO_SETTINGS
     ]
 
 

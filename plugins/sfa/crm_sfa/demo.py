@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from heapq import heapify, heappop, heappush
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +71,30 @@ def load_demo(uow: UnitOfWork, random: Random, now: dt.datetime) -> None:
 
     cast = _cast(uow)
     firms = sa.select(Customer, Organization.region).join(Organization).order_by(Customer.id)
+    deals = []
     for firm, region in uow.session.execute(firms).all() if cast.owners and cast.products else ():
         owner = next((user for user in cast.owners if user.id == firm.owner_id), random.choice(cast.owners))
         for _number in range(random.randint(*PER_CUSTOMER)):
-            _deal(uow, random, now, cast, firm, region, owner)
+            own = Random(random.getrandbits(64))
+            deals.append((owner, _deal(uow, own, now, cast, firm, region, owner)))
+    _tell(uow, deals)
+
+
+def _tell(uow: UnitOfWork, deals: Sequence[tuple[AppUser, Iterator[dt.datetime]]]) -> None:
+    """Take the steps of all deals in the order of their times, each by its owner."""
+    from crm_kernel.access.acting import actor_for
+    from crm_kernel.demo import past
+
+    actors = {owner.id: actor_for(uow, owner) for owner, _deal in deals}
+    due = [(next(deal), number) for number, (_owner, deal) in enumerate(deals)]
+    heapify(due)
+    while due:
+        moment, number = heappop(due)
+        owner, deal = deals[number]
+        with past(uow, moment, actors[owner.id]):
+            following = next(deal, None)
+        if following is not None:
+            heappush(due, (following, number))
 
 
 def _cast(uow: UnitOfWork) -> Cast:
@@ -99,31 +119,33 @@ def _cast(uow: UnitOfWork) -> Cast:
 
 def _deal(
     uow: UnitOfWork, random: Random, now: dt.datetime, cast: Cast, firm: Any, region: str | None, owner: AppUser
-) -> None:
+) -> Iterator[dt.datetime]:
+    """Yield the time of each step of a deal, and take the step when asked for the time of the next."""
     from crm_sfa.opportunities.services import create_opportunity
 
     language = "fr" if firm.language == "fr" else "en"
-    began = _working_hour(random, now - dt.timedelta(days=3 + int((HISTORY - 3) * random.random() ** 1.5)))
+    known = min(HISTORY, (now - firm.created_at).days)
+    began = _working_hour(random, now - dt.timedelta(days=3 + int(max(known - 4, 0) * random.random() ** 1.5)))
     product, renews = random.choice(cast.products), random.random() < 0.15
     stages = cast.renewals if renews else cast.sales
     quantity = random.choice((1, 2, 3, 5, 8, 12, 20))
     title = _RENEWALS[language] if renews else random.choice(_TITLES[language])
-    with _at(uow, owner, min(began, now)):
-        opportunity = create_opportunity(
-            uow,
-            {
-                "name": title.format(product=product.name, place=random.choice(_PLACES[language]), year=began.year),
-                "customer_id": firm.id,
-                "pipeline_id": stages[0].pipeline_id,
-                "amount": (product.unit_price * quantity).quantize(Decimal(1)),
-                "currency": _CURRENCIES[language],
-                "product_id": product.id,
-                "region": region,
-                "owner_id": owner.id,
-                "close_date": (began + dt.timedelta(days=random.randint(40, 120))).date(),
-            },
-        )
-    _lead(uow, random, now, opportunity, stages[1:], owner, language)
+    yield min(began, now)
+    opportunity = create_opportunity(
+        uow,
+        {
+            "name": title.format(product=product.name, place=random.choice(_PLACES[language]), year=began.year),
+            "customer_id": firm.id,
+            "pipeline_id": stages[0].pipeline_id,
+            "amount": (product.unit_price * quantity).quantize(Decimal(1)),
+            "currency": _CURRENCIES[language],
+            "product_id": product.id,
+            "region": region,
+            "owner_id": owner.id,
+            "close_date": (began + dt.timedelta(days=random.randint(40, 120))).date(),
+        },
+    )
+    yield from _lead(uow, random, now, opportunity, stages[1:], language)
 
 
 def _lead(
@@ -132,9 +154,8 @@ def _lead(
     now: dt.datetime,
     opportunity: Opportunity,
     stages: Sequence[Stage],
-    owner: AppUser,
     language: str,
-) -> None:
+) -> Iterator[dt.datetime]:
     """Move a deal from stage to stage until it is won, lost, or the present is reached."""
     from crm_sfa.opportunities.closing import lose_opportunity, win_opportunity
     from crm_sfa.opportunities.services import move_opportunity
@@ -144,29 +165,17 @@ def _lead(
         moment = _working_hour(random, moment + dt.timedelta(days=random.randint(5, 32)))
         if moment > now:
             return
-        with _at(uow, owner, moment):
-            if random.random() < 0.09 or (stage is None and random.random() < 0.25):
-                reason, note = random.choice(_REASONS), random.choice(_NOTES[language])
-                return lose_opportunity(uow, opportunity, reason=reason, note=note)
-            if stage is None:
-                return win_opportunity(uow, opportunity)
-            move_opportunity(uow, opportunity, stage)
+        yield moment
+        if random.random() < 0.09 or (stage is None and random.random() < 0.25):
+            reason, note = random.choice(_REASONS), random.choice(_NOTES[language])
+            lose_opportunity(uow, opportunity, reason=reason, note=note)
+            return
+        if stage is None:
+            win_opportunity(uow, opportunity)
+            return
+        move_opportunity(uow, opportunity, stage)
 
 
 def _working_hour(random: Random, moment: dt.datetime) -> dt.datetime:
     weekday = moment + dt.timedelta(days=(7 - moment.weekday()) if moment.weekday() > 4 else 0)
     return weekday.replace(hour=random.randint(7, 16), minute=random.randrange(60), second=0, microsecond=0)
-
-
-@contextmanager
-def _at(uow: UnitOfWork, owner: AppUser, moment: dt.datetime) -> Iterator[None]:
-    """Let the block happen at another time and by the owner's hand."""
-    from crm_kernel.access.actor import Actor
-
-    present, actor = uow.now, uow.actor
-    uow.now, uow.actor = moment, Actor(kind="user", name=owner.name, user_id=owner.id, timezone=owner.timezone)
-    try:
-        yield
-        uow.session.flush()
-    finally:
-        uow.now, uow.actor = present, actor

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 from crm_sfa.opportunities.closing import lose_opportunity, win_opportunity
-from crm_sfa.opportunities.models import StageChange
+from crm_sfa.opportunities.models import Opportunity, StageChange
 from crm_sfa.opportunities.services import (
     create_opportunity,
     delete_opportunity,
@@ -215,3 +215,16 @@ def test_deleting_a_customer_keeps_the_opportunity_without_him(uow, opportunity,
     uow.session.refresh(opportunity)
 
     assert opportunity.customer_id is None
+
+
+def test_an_open_opportunity_keeps_its_customer_from_retention(uow, opportunity, customer):
+    from crm_kernel.customers.models import Customer
+    from crm_kernel.customers.privacy.retention import create_rule, idle_number
+
+    rule = create_rule(uow, {"name": "three years", "months": 36})
+    long_ago = uow.now - dt.timedelta(days=1500)
+    uow.session.execute(sa.update(Customer).values(updated_at=long_ago))
+    kept = idle_number(uow, rule)
+    uow.session.execute(sa.update(Opportunity).values(status="lost"))
+
+    assert (kept, idle_number(uow, rule)) == (0, 1)

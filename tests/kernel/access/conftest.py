@@ -147,14 +147,18 @@ def access_apps(crm_test_databases) -> Iterator[Callable[[str], Flask]]:
     """Build the application once per database, with its tables."""
     from crm_kernel.database import metadata
     from crm_kernel.events.models import StoredEvent
+    from crm_kernel.events.webhooks.models import WebhookEndpoint
     from crm_kernel.jobs.models import JobRow
     from crm_kernel.records.models import SearchEntry
+    from crm_kernel.rules.models import Rule
 
     built: dict[str, Flask] = {}
-    kernel = (SettingRow, StoredEvent, JobRow, SearchEntry, AuditSeal, AuditHead)
+    # An event that is stored asks whether a rule or a webhook waits for it.
+    kernel = (SettingRow, StoredEvent, JobRow, Rule, WebhookEndpoint, SearchEntry, AuditSeal, AuditHead)
     names = {model.__tablename__ for model in kernel}
     names |= {"team", "app_user", "role", "user_role", "role_permission", "api_token", "webauthn"}
     names |= {"audit_log", "audit_payload", "field_rule", "user_session"}
+    names |= {"identity_provider", "user_identity"}
 
     def give(kind: str) -> Flask:
         if kind not in built:

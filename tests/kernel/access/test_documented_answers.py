@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from crm_kernel.records.api import MAX_BODY
+from crm_kernel.web.bodies import MAX_BODY
 
 TOKENS = "/api/tokens"
 
@@ -38,8 +38,8 @@ def expected(path, verb, operation):
     found |= {"400"} if verb != "get" else set()
     found |= {"413", "422"} if "requestBody" in operation else set()
     found |= {"422"} if any(p.get("in") == "query" for p in operation.get("parameters", ())) else set()
-    if any(p.get("name") == "If-Match" for p in operation.get("parameters", ())):
-        found |= {"409", "412", "422", "428"}
+    for match in (p for p in operation.get("parameters", ()) if p.get("name") == "If-Match"):
+        found |= {"409", "412", "422", "428"} if match["required"] else {"409", "412"}
     return found
 
 

@@ -10,9 +10,18 @@ import sqlalchemy as sa
 
 from crm_kernel.access.actor import SYSTEM, Scope
 from crm_kernel.access.explain import explain
-from crm_kernel.access.models import AppUser
+from crm_kernel.access.models import AppUser, UserSession
 from crm_kernel.access.policy import allowed, visible
-from crm_kernel.access.services import create_role, create_team, create_token, deactivate_user, grant, user_by_email
+from crm_kernel.access.services import (
+    create_role,
+    create_team,
+    create_token,
+    deactivate_user,
+    grant,
+    role_named,
+    update_role,
+    user_by_email,
+)
 from crm_kernel.errors import InvalidInput, NotFound
 from crm_kernel.plugin import Plugin, hookimpl
 
@@ -87,7 +96,7 @@ def test_a_grant_names_the_role_the_pattern_and_its_reach(office, why):
     found = why("note.read")
 
     assert found.allowed
-    assert steps(found, "grant") == [("teams", True, "Grants note.read at team.")]
+    assert steps(found, "grant") == [("teams", True, "Grants note.read (Records of the team).")]
     assert steps(found, "verdict") == [("kernel", True, "Grants it.")]
 
 
@@ -109,7 +118,7 @@ def test_a_record_of_another_team_is_hidden_by_the_reach(office, why):
     found = why("note.read", office.otto)
 
     assert not found.allowed
-    text = "The owner is otto, the team South; the reach is team, the user's teams: North."
+    text = "The owner is otto, the team South. Reach: Records of the team. The user’s teams: North."
     assert steps(found, "reach") == [("team", False, text)]
     assert steps(found, "visibility") == [("roles", False, "Hides the record.")]
 
@@ -122,6 +131,50 @@ def test_a_record_that_is_seen_may_still_not_be_changed(office, why):
     assert steps(found, "visibility") == [("roles", True, "Shows the record.")]
     assert steps(found, "reach")[0][:2] == ("own", False)
     assert steps(found, "verdict") == [("kernel", None, "Has no say.")]
+
+
+@pytest.fixture
+def strict(office, unit):
+    """The role of Rita asks for a second factor; she has none."""
+    with unit() as uow:
+        update_role(uow, role_named(uow, "teams"), {"second_factor": True})
+        return create_token(uow, user_by_email(uow, "rita@crm.test"), name="script").token.prefix
+
+
+def test_who_lacks_the_second_factor_that_a_role_asks_for_is_allowed_nothing(app, strict, why, unit):
+    found = why("note.read")
+
+    assert not found.allowed
+    text = "A role asks for a second factor and there is none: only the page that sets one up can be reached."
+    assert steps(found, "second_factor") == [("none", False, text)]
+    assert why("public").allowed
+    assert why("note.read", token=strict).allowed
+    with unit() as uow:
+        user_by_email(uow, "rita@crm.test").tf_primary_method = "totp"
+    assert why("note.read").allowed
+    assert steps(why("note.read"), "second_factor")[0][:2] == ("totp", True)
+
+
+def test_a_session_whose_provider_asked_for_a_second_factor_is_enough(strict, office, why, unit):
+    with unit() as uow:
+        user = user_by_email(uow, "rita@crm.test")
+        uow.session.add(UserSession(user_id=user.id, digest="d", identity=user.get_id(), method="oidc+mfa"))
+
+    assert why("note.read").allowed
+
+
+def test_a_lock_is_named_and_takes_nothing_from_a_session(office, why, unit):
+    with unit() as uow:
+        user_by_email(uow, "rita@crm.test").locked_until = uow.now.replace(year=2100)
+
+    found = why("note.read")
+
+    assert found.allowed
+    assert [(source, answer) for source, answer, _text in steps(found, "locked")] == [("rita@crm.test", None)]
+    assert "no log-in until then" in steps(found, "locked")[0][2]
+    with unit() as uow:
+        user_by_email(uow, "rita@crm.test").locked_until = uow.now.replace(year=2020)
+    assert steps(why("note.read"), "locked") == []
 
 
 def test_a_plugins_verdict_is_named(office, why, vault):

@@ -248,3 +248,73 @@ def test_the_pages_speak_the_browsers_language_without_losing_a_value(app, rep, 
     assert page.status_code == 200
     assert 'value="rep@crm.test"' in page.text
     assert WRONG not in page.text
+
+
+def test_a_password_is_checked_and_hashed_with_no_transaction_open(app, rep, log_in, monkeypatch):
+    from flask import g
+
+    from crm_kernel.access.signin import change
+
+    client, seen = app.test_client(), []
+    log_in(client, rep.email, PASSWORD)
+
+    def watched(real):
+        def run(*arguments):
+            seen.append("crm_uow" in g)
+            return real(*arguments)
+
+        return run
+
+    monkeypatch.setattr(change, "fits", watched(change.fits))
+    monkeypatch.setattr(change, "hash_password", watched(change.hash_password))
+    new = {"new_password": "quiet orange lantern", "new_password_confirm": "quiet orange lantern"}
+
+    assert client.post("/auth/change", data={"password": PASSWORD, **new}).status_code == 302
+    assert seen == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"password": "wrong"}, "That did not fit"),
+        ({"new_password_confirm": "another"}, "not the same"),
+        ({"new_password": PASSWORD, "new_password_confirm": PASSWORD}, "This is the password you have"),
+    ],
+)
+def test_a_change_of_password_says_what_is_wrong_and_changes_nothing(app, rep, log_in, fields, words):
+    client = app.test_client()
+    log_in(client, rep.email, PASSWORD)
+    before = _row(app, rep.id).password_hash
+    new = {"new_password": "quiet orange lantern", "new_password_confirm": "quiet orange lantern"}
+
+    answer = client.post("/auth/change", data={"password": PASSWORD, **new, **fields})
+
+    assert words in answer.text
+    assert _row(app, rep.id).password_hash == before
+
+
+def test_wrong_current_passwords_are_counted_with_those_of_the_log_in(app, rep, log_in):
+    client = app.test_client()
+    log_in(client, rep.email, PASSWORD)
+
+    client.post("/auth/change", data={"password": "wrong", "new_password": "x", "new_password_confirm": "x"})
+
+    assert _row(app, rep.id).failed_logins == 1
+
+
+def test_a_password_that_was_changed_meanwhile_is_not_overwritten(app, rep, unit, log_in, monkeypatch):
+    from crm_kernel.access.signin import change
+
+    client, real = app.test_client(), change.hash_password
+    log_in(client, rep.email, PASSWORD)
+
+    def meanwhile(text):
+        with unit() as uow:
+            uow.session.get(AppUser, rep.id).password = "another"
+        return real(text)
+
+    monkeypatch.setattr(change, "hash_password", meanwhile)
+    new = {"new_password": "quiet orange lantern", "new_password_confirm": "quiet orange lantern"}
+
+    assert client.post("/auth/change", data={"password": PASSWORD, **new}).status_code == 409
+    assert _row(app, rep.id).password_hash == "another"

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from crm_kernel.access.factors import services, totp
 from crm_kernel.access.login import MAX_FAILED_LOGINS
 from crm_kernel.access.models import AppUser, AuditLog, Role, UserSession
+from crm_kernel.access.services import set_password
+from crm_kernel.access.user_sessions import expire_sessions
 from crm_kernel.database import db, utcnow
 
 PASSWORD = "violet harbour pencil"
@@ -208,13 +210,13 @@ def test_a_log_in_checks_the_password_with_no_transaction_open(app, rep, log_in,
     from crm_kernel.access.signin import password
 
     seen = []
-    check = password._fits
+    check = password.fits
 
     def watched(candidate, text):
         seen.append(g.get("crm_uow"))
         return check(candidate, text)
 
-    monkeypatch.setattr(password, "_fits", watched)
+    monkeypatch.setattr(password, "fits", watched)
     log_in(app.test_client(), rep.email, PASSWORD)
 
     assert seen == [None]
@@ -279,6 +281,28 @@ def test_a_session_that_was_logged_out_is_dead_even_if_its_cookie_comes_back(app
     assert client.get("/profile").status_code == 302
 
 
+def test_a_log_in_ends_fourteen_days_after_it_began_also_while_it_is_used(app, rep, log_in, unit):
+    client, other = app.test_client(), app.test_client()
+    log_in(client, rep.email, PASSWORD)
+
+    _age(unit, dt.timedelta(days=14) - dt.timedelta(minutes=5))
+    assert client.get("/profile").status_code == 200
+    _age(unit, dt.timedelta(days=14))
+    with client.session_transaction() as session:
+        session["touched"] = "signed anew"
+    log_in(other, rep.email, PASSWORD)
+
+    assert client.get("/profile").status_code == 302
+    assert client.get("/api/users").status_code == 401
+    page = other.get("/profile/security").text
+    assert len(re.findall(r'action="/profile/security/sessions/[0-9a-f-]{36}/end"', page)) == 0
+
+
+def _age(unit, age):
+    with unit() as uow:
+        uow.session.execute(sa.update(UserSession).values(created_at=uow.now - age, seen_at=uow.now))
+
+
 def test_last_seen_is_written_once_in_five_minutes(app, rep, log_in, unit, statements):
     client = app.test_client()
     log_in(client, rep.email, PASSWORD)
@@ -290,3 +314,52 @@ def test_last_seen_is_written_once_in_five_minutes(app, rep, log_in, unit, state
             client.get("/profile")
 
     assert sum(statement.startswith("UPDATE user_session") for statement in found) == 1
+
+
+def test_an_administrator_ends_one_session_of_a_user_on_his_page(app, rep, rita, log_in, unit, person, audit):
+    other = app.test_client()
+    log_in(other, rep.email, PASSWORD)
+    administrator = person("administrator", email="admin@crm.test")
+    with unit() as uow:
+        first, second = (row.uid for row in uow.session.scalars(sa.select(UserSession).order_by(UserSession.id)))
+        set_password(uow, uow.session.get(AppUser, administrator), PASSWORD)
+    admin = app.test_client()
+    log_in(admin, "admin@crm.test", PASSWORD)
+
+    answer = admin.post(f"/users/{rep.uid}/sessions/{first}/end")
+
+    assert (answer.status_code, answer.location) == (303, f"/users/{rep.uid}")
+    assert (rita.get("/profile").status_code, other.get("/profile").status_code) == (302, 200)
+    assert str(second) in admin.get(f"/users/{rep.uid}").text
+    found = [row for row in audit("user") if row.action == "session_ended"]
+    assert [(row.record_uid, row.after, row.actor) for row in found] == [(rep.uid, {"session": str(first)}, "admin")]
+
+
+def test_nobody_else_ends_sessions_of_others(app, rep, rita, person, log_in, unit):
+    someone = person("reader", email="reader@crm.test")
+    with unit() as uow:
+        uid = uow.session.scalars(sa.select(UserSession.uid)).one()
+        set_password(uow, uow.session.get(AppUser, someone), PASSWORD)
+    reader = app.test_client()
+    log_in(reader, "reader@crm.test", PASSWORD)
+
+    assert reader.post(f"/users/{rep.uid}/sessions/{uid}/end").status_code == 403
+    assert rita.get("/profile").status_code == 200
+
+
+def test_sessions_that_are_long_over_are_deleted_and_the_others_stay(app, rep, unit):
+    days = (1, 89, 91, 103, 105)
+    with unit() as uow:
+        for number in days:
+            seen = uow.now - dt.timedelta(days=number)
+            common = {"user_id": rep.id, "identity": "x", "method": "password", "seen_at": seen}
+            uow.session.add(UserSession(digest=f"ended-{number}", ended_at=seen, **common))
+            uow.session.add(UserSession(digest=f"open-{number}", **common))
+
+    with unit() as uow:
+        assert expire_sessions(uow, {})["deleted"] == 4
+        assert expire_sessions(uow, {}) is None
+
+    with unit() as uow:
+        left = set(uow.session.scalars(sa.select(UserSession.digest)))
+    assert left == {"ended-1", "ended-89", "open-1", "open-89", "open-91", "open-103"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import pytest
 import sqlalchemy as sa
@@ -16,10 +17,13 @@ from crm_kernel.access.services import (
     revoke,
     revoke_token,
     role_named,
+    set_password,
     unassign_role,
 )
 from crm_kernel.database import db, utcnow
 from crm_kernel.errors import Conflict, InvalidInput, Unauthenticated
+
+PASSWORD = "violet harbour pencil"
 
 
 @pytest.fixture
@@ -273,6 +277,68 @@ def test_one_makes_reads_and_revokes_ones_own_tokens_by_api(app, rep, log_in):
     assert [token["name"] for token in client.get("/api/tokens").json["items"]] == ["export", "script"]
     assert client.get(f"/api/tokens/{made.json['id']}").json["revoked_at"] is not None
     assert client.post("/api/tokens", json={"nam": "x"}).json["errors"].keys() == {"name", "nam"}
+
+
+def _bearer(secret):
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def test_a_token_is_created_only_by_whom_has_proved_lately_who_he_is(app, rep, log_in):
+    client = app.test_client()
+    log_in(client, rep.email, PASSWORD)
+    with client.session_transaction() as session:
+        session["fs_paa"] -= 601
+
+    by_api = client.post("/api/tokens", json={"name": "mine"})
+    by_page = client.post("/profile/tokens", data={"token_name": "mine"})
+
+    assert (by_api.status_code, by_page.status_code) == (403, 302)
+    assert "/auth/verify" in by_api.json["detail"]
+    assert by_page.location.startswith("/auth/verify?next=/profile")
+    assert [token["name"] for token in client.get("/api/tokens").json["items"]] == ["script"]
+    client.post("/auth/verify", data={"password": PASSWORD})
+    assert client.post("/api/tokens", json={"name": "mine"}).status_code == 201
+
+
+def test_the_audit_log_says_who_made_and_revoked_which_token(app, rep, log_in, audit):
+    client = app.test_client()
+    log_in(client, rep.email, PASSWORD)
+
+    made = client.post("/api/tokens", json={"name": "till", "scopes": ["note.read"]}).json
+    client.delete(f"/api/tokens/{made['id']}")
+
+    found = [row for row in audit("api_token") if str(row.record_uid) == made["id"]]
+    assert [(row.action, row.actor) for row in found] == [("created", "Rita Rep"), ("revoked", "Rita Rep")]
+    facts = {
+        "user": str(rep.uid),
+        "name": "till",
+        "prefix": made["prefix"],
+        "scopes": ["note.read"],
+        "expires_at": None,
+    }
+    assert [row.after for row in found] == [facts, facts]
+    assert made["token"] not in str(audit())
+
+
+def test_a_password_set_by_an_administrator_revokes_the_tokens(app, rep, unit, audit):
+    with unit() as uow:
+        set_password(uow, uow.session.get(AppUser, rep.id), "quiet orange lantern")
+
+    assert app.test_client().get("/api/notes", headers=_bearer(rep.token)).status_code == 401
+    assert [row.action for row in audit("api_token")] == ["created", "revoked"]
+
+
+@pytest.mark.parametrize(("ticked", "status"), [(["", "1"], 401), ([""], 200), ([], 200)])
+def test_who_changes_his_own_password_chooses_what_happens_to_his_tokens(app, rep, log_in, ticked, status):
+    client = app.test_client()
+    log_in(client, rep.email, PASSWORD)
+    new = {"new_password": "quiet orange lantern", "new_password_confirm": "quiet orange lantern"}
+
+    page = client.get("/auth/change").text
+    client.post("/auth/change", data={"password": PASSWORD, **new, "revoke_tokens": ticked})
+
+    assert re.search(r'<input type="checkbox"[^>]*name="revoke_tokens"[^>]* checked', page)
+    assert app.test_client().get("/api/notes", headers=_bearer(rep.token)).status_code == status
 
 
 def test_nobody_reads_or_revokes_somebody_elses_token(app, rep, person):

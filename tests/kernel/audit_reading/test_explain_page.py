@@ -114,3 +114,22 @@ def test_the_command_takes_a_field(narrowed, login, cli):
     found = cli("access", "explain", reader.email, "customer.read", "--field", "industry", "--json").json()
 
     assert found["allowed"] is False
+
+
+def test_a_record_is_found_by_its_title_once_the_permission_is_named(login, customer_factory):
+    administrator = login("administrator")
+    customer = customer_factory()
+
+    first = text_of(administrator, "/access/explain")
+    page = text_of(administrator, f"/access/explain?permission=customer.read&record={customer.uid}")
+
+    assert 'name="record"' not in first
+    assert "/customers/suggest" in page
+    assert f"selected>{customer.display_name}</option>" in page
+
+
+def test_reaches_are_said_in_words(login, customer_factory):
+    page = text_of(login("administrator"), f"/access/explain?permission=customer.read&record={customer_factory().uid}")
+
+    assert "(All records)." in page
+    assert "Reach: All records." in page

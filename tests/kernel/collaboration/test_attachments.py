@@ -27,10 +27,11 @@ def folder(crm_app, tmp_path):
 def upload(acme):
     """Attach a file by the API: ``upload(client, b"…", "name.pdf")`` → the answer."""
 
-    def post(client, content=PDF, name="offer.pdf", record=acme, **other):
+    def post(client, content=PDF, name="offer.pdf", record=acme, key=None, **other):
         about = {"subject_type": "customer", "subject_id": str(record.uid), **other}
         data = {**about, "file": (io.BytesIO(content), name)}
-        return client.open("POST", "/api/attachments", data=data, content_type="multipart/form-data")
+        headers = {"Idempotency-Key": key} if key else {}
+        return client.open("POST", "/api/attachments", data=data, content_type="multipart/form-data", headers=headers)
 
     return post
 
@@ -226,9 +227,13 @@ def _age(unit, folder):
     with unit() as uow:
         for row in uow.session.query(StoredFile):
             row.created_at = long_ago
+    _age_contents(folder)
+
+
+def _age_contents(folder):
     for path in folder.rglob("*"):
         if path.is_file():
-            os.utime(path, (long_ago.timestamp(),) * 2)
+            os.utime(path, (dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp(),) * 2)
 
 
 def test_the_sweep_deletes_what_nobody_attaches_any_more(api, upload, unit, folder):
@@ -288,3 +293,39 @@ def test_what_is_about_a_deleted_record_goes_at_night(api, upload, write, unit, 
         assert [str(note.uid) for note in uow.session.query(Note)] == [kept]
         assert uow.session.query(Notification).count() == 0
     assert boss.get("/api/attachments", count="true").json["count"] == 0
+
+
+def test_a_file_sent_twice_under_one_key_is_attached_once(api, upload):
+    rep = api("representative")
+
+    answers = [upload(rep, key="one") for _ in range(2)]
+    other = upload(rep, PNG, "other.png", key="one")
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].data == answers[1].data
+    assert answers[1].headers["Idempotency-Replayed"] == "true"
+    assert (other.status_code, list(other.json["errors"])) == (422, ["Idempotency-Key"])
+    assert len(rep.get("/api/attachments").json["items"]) == 1
+
+
+def test_the_sweep_waits_for_a_content_that_is_being_attached(api, unit, folder, acme):
+    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import wait as wait_for
+
+    from crm_kernel.collaboration.attachments.services import attach, sweep_files
+    from crm_kernel.collaboration.attachments.storage import storage
+
+    def sweep():
+        with unit() as uow:
+            return sweep_files(uow, {"checkpoint": {"step": "contents", "after": "", "deleted": 0}})
+
+    with ThreadPoolExecutor(1) as pool:
+        with unit() as uow:
+            received = storage().receive(io.BytesIO(PDF), most=1_000)
+            uid = attach(uow, received, name="again.pdf", subject_type="customer", subject_uid=acme.uid).uid
+            _age_contents(folder)  # as the sweep saw it before
+            swept = pool.submit(sweep)
+            assert not wait_for([swept], timeout=1).done
+        assert swept.result()["deleted"] == 0
+
+    assert api("representative").get(f"/api/attachments/{uid}/file").data == PDF

@@ -6,16 +6,16 @@ import datetime as dt
 
 import pytest
 
-from crm_kernel.access.reset import use_mail_transport
 from crm_kernel.collaboration.notifications.digests import mail_digest, plan_digests
 from crm_kernel.collaboration.notifications.models import Notification
+from crm_kernel.mail.transport import use_mail_transport
 
 
 @pytest.fixture
 def mails(crm_app):
     """What was sent: recipient, subject, text."""
     sent = []
-    use_mail_transport(crm_app, lambda *mail: sent.append(mail))
+    use_mail_transport(crm_app, lambda mail: sent.append((mail.recipient, mail.subject, mail.text)))
     yield sent
     del crm_app.extensions["crm_mail_transport"]
 
@@ -122,7 +122,7 @@ def test_without_a_way_to_send_nothing_is_planned_and_nothing_is_lost(api, acme,
     assert send() == 0
     sent = []
 
-    use_mail_transport(crm_app, lambda *mail: sent.append(mail))
+    use_mail_transport(crm_app, lambda mail: sent.append((mail.recipient, mail.subject, mail.text)))
     send()
     del crm_app.extensions["crm_mail_transport"]
 

@@ -180,7 +180,7 @@ def test_a_note_is_removed_on_its_record(login, acme):
 
 
 def test_colleagues_are_suggested_by_any_of_their_names(login):
-    ada = login("representative", name="Ada Lovelace")
+    ada = login("administrator", name="Ada Lovelace")
     login("reader", name="Grace Hopper")
     login("reader", name="Grace Hopper")
 
@@ -189,6 +189,19 @@ def test_colleagues_are_suggested_by_any_of_their_names(login):
     assert [user["title"] for user in found] == ["Grace Hopper", "Grace Hopper"]
     assert [user["insert"] for user in found] == [user["subtitle"] for user in found]
     assert ada.get("/mentions?q=ada").json[0]["insert"] == "Ada Lovelace"
+
+
+def test_suggestions_tell_no_addresses_to_who_does_not_see_them_of_users(login):
+    ada, grace = login("representative", name="Ada Lovelace"), login("reader", name="Grace Hopper")
+    login("reader", name="Grace Hopper")
+
+    found, by_address = ada.get("/mentions?q=grace"), ada.get(f"/mentions?q={grace.user.email[:8]}")
+
+    assert [(user["title"], user["insert"], user["subtitle"]) for user in found.json] == [
+        ("Grace Hopper", "Grace Hopper", "")
+    ] * 2
+    assert "@crm.test" not in found.text
+    assert by_address.json == []
 
 
 def test_the_search_finds_a_note_only_for_who_sees_its_record(api, write, owned):

@@ -171,6 +171,21 @@ def _ways(client):
     return client.get("/api/notifications/settings").json["kinds"]
 
 
+def test_settings_that_somebody_changed_meanwhile_are_not_overwritten(api):
+    rep, path = api("representative"), "/api/notifications/settings"
+    read = rep.get(path).headers["ETag"]
+    mine = {"kinds": [{"kind": "kernel.mention", "in_app": False, "email": "never"}]}
+    theirs = {"kinds": [{"kind": "kernel.mention", "in_app": True, "email": "daily"}]}
+
+    assert rep.open("PUT", path, json=theirs, headers={"If-Match": read}).status_code == 200
+    late = rep.open("PUT", path, json=mine, headers={"If-Match": read})
+
+    assert late.status_code == 412
+    assert {way["email"] for way in rep.get(path).json["kinds"] if way["kind"] == "kernel.mention"} == {"daily"}
+    again = {"If-Match": rep.get(path).headers["ETag"]}
+    assert rep.open("PUT", path, json=mine, headers=again).status_code == 200
+
+
 def test_an_unknown_kind_is_refused_by_name(uow):
     from crm_kernel.collaboration.notifications.services import UnknownNotification, notify
 

@@ -45,6 +45,7 @@ def test_names_that_differ_by_case_and_accents_are_one_tag(api, tag):
 
     assert _names(tag(rep, add=["evenement"])) == [["Événement"]]
     assert rep.post("/api/tags", {"name": "EVENEMENT"}).status_code == 409
+    assert "Key account" in _names(tag(rep, add=["Key account", "KEY ACCOUNT"]))[0]  # the first spelling counts
 
 
 def test_many_records_are_tagged_at_once(api, tag, factories, count_queries):

@@ -248,3 +248,41 @@ def test_the_index_goes_with_the_field(add, change, crm_app):
     change(services.archive_field, "cf_x")
 
     assert (made, dropped, again, there()) == (True, False, True, False)
+
+
+def test_a_reference_always_has_its_index(add, change, unit):
+    from crm_kernel.records.custom_fields.indexes import is_usable
+
+    add("cf_x", "reference", target="toyrecords.maker")
+
+    with pytest.raises(InvalidInput) as caught:
+        change(services.change_field, "cf_x", {"indexed": False})
+    assert list(caught.value.errors) == ["indexed"]
+    with pytest.raises(InvalidInput) as caught:
+        add("cf_y", "reference", target="toyrecords.maker", indexed=False)
+    assert list(caught.value.errors) == ["indexed"]
+    with unit() as uow:
+        assert services.field_named(uow, HOST, "cf_x").indexed
+        assert is_usable(uow.session.connection(), "toyrecords_thing", "cf_x")
+
+
+def test_every_table_of_a_record_type_is_known_without_its_module(crm_app):
+    from crm_kernel.records.custom_fields.models import table_named
+    from crm_kernel.records.plan import record_types
+
+    with crm_app.app_context():
+        found = {name: sa.inspect(kind.model).local_table.name for name, kind in record_types().items()}
+
+    assert {name: table_named(name) for name in found} == found
+
+
+def test_the_page_of_a_field_names_the_commands_that_change_it(login, unit):
+    with unit() as uow:
+        uid = services.add_field(uow, HOST, "cf_tier", "text").uid
+
+    page = login("administrator").get(f"/custom-fields/{uid}")
+
+    assert page.status_code == 200
+    assert f"crm fields change {HOST} cf_tier --label en=…" in page.text
+    assert f"crm fields archive {HOST} cf_tier" in page.text
+    assert f'href="/admin/fields/{HOST}/cf_tier' in page.text

@@ -40,7 +40,7 @@ def test_every_kind_is_described_and_the_document_stays_valid(every_kind, api):
     assert {name for name in described if name.startswith("cf_")} == {*every_kind, "cf_budget_currency"}
     parameters = {found["name"]: found for found in document["paths"][THINGS]["get"]["parameters"]}
     assert {"cf_number__gte", "cf_tags", "cf_day__during"} <= parameters.keys()
-    assert {"cf_number", "-cf_day"} <= set(parameters["sort"]["schema"]["enum"])
+    assert {"cf_number", "-cf_day"} <= set(parameters["sort"]["schema"]["items"]["enum"])
 
 
 def test_an_answer_fits_what_the_document_says(every_kind, api, make, maker):

@@ -205,14 +205,14 @@ def test_the_administrator_is_never_restricted(uow):
 
 def test_audit_values_of_a_hidden_field_are_left_out():
     from crm_kernel.access.actor import Actor
-    from crm_kernel.access.field_access import seen_values
+    from crm_kernel.access.field_access import shown_anywhere
 
     actor = Actor(
         kind="user", name="kim", field_rules={THING: {"cf_secret": "hidden", "maker": "hidden", "b.risk": "hidden"}}
     )
     values = {"cf_secret": 1, "maker_id": 2, "extensions.b.risk": 3, "name": "x"}
 
-    assert seen_values(actor, THING, values) == {"name": "x"}
+    assert shown_anywhere(actor, values) == {"name": "x"}
 
 
 @pytest.mark.parametrize("access", ["hidden", "read"])

@@ -34,7 +34,7 @@ values = st.fixed_dictionaries(
         "cf_tags": st.none() | st.lists(st.sampled_from(CHOICES), unique=True),
         "cf_flag": st.none() | st.booleans(),
         "cf_mail": st.none() | st.sampled_from(["zoe@example.org", "o'hara+tag@example.com"]),
-        "cf_phone": st.none() | st.sampled_from(["+33 1 23 45 67 89", "+44 20 7946 0018"]),
+        "cf_phone": st.none() | st.sampled_from(["+33 1 23 45 67 89", "+44 (0)20 7946 0018", "+442079460018"]),
         "cf_url": st.none() | st.sampled_from(["https://example.org/a?b=c&d=%20#e", "http://münchen.example/ß"]),
     }
 )

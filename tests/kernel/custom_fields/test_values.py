@@ -31,6 +31,7 @@ READ = {
     "cf_budget_currency": "EUR",
     "cf_day": dt.date(2026, 2, 28),
     "cf_tags": ["gold", "tin-can"],
+    "cf_phone": "+33123456789",  # however it was typed: it is found by any spelling
 }
 
 

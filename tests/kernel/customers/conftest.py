@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -63,3 +65,41 @@ def refused():
         return caught.value.errors
 
     return errors
+
+
+@pytest.fixture
+def plans(crm_app):
+    """Collect how the database would carry out each SELECT of a block: ``with plans() as found``; filled at its end."""
+    from crm_kernel.database import db
+
+    @contextmanager
+    def collect():
+        seen, found = [], []
+
+        def note(_connection, _cursor, statement, parameters, *_rest):
+            if statement.lstrip().startswith("SELECT"):
+                seen.append((statement, parameters))
+
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            yield found
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        connection = db.session.connection()
+        word = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        for statement, parameters in seen:
+            lines = connection.exec_driver_sql(word + statement, parameters)
+            found.append("\n".join(str(line[-1]) for line in lines))
+
+    return collect
+
+
+@pytest.fixture
+def read_whole():
+    """Return those plans that read one of the tables as a whole: ``read_whole(found, "customer")``."""
+
+    def chosen(found, *tables):
+        signs = [f"{word} {table}" for word in ("SCAN", "Seq Scan on") for table in tables]
+        return [plan for plan in found if any(f"{sign} " in f"{line} " for line in plan.splitlines() for sign in signs)]
+
+    return chosen

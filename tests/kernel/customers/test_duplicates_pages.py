@@ -130,7 +130,8 @@ def test_a_dismissed_pair_leaves_the_queue(login, send, twice):
 def test_a_place_nobody_was_sent_to_is_the_first_page(login, twice):
     browser = login("administrator")
 
-    assert str(twice[2]) in browser.get("/customers/duplicates?after=nonsense").text
+    for place in ("nonsense", "nan,1", "0.5,-1", "0.5,99999999999999999999999", "inf,2"):
+        assert str(twice[2]) in browser.get(f"/customers/duplicates?after={place}").text
     assert str(twice[2]) not in browser.get("/customers/duplicates?after=0.0,1").text
 
 

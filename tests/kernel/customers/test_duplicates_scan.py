@@ -7,8 +7,9 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from crm_kernel.customers.duplicates import scanning
+from crm_kernel.customers.duplicates import queries, scanning
 from crm_kernel.customers.duplicates.comparing import COMPARISONS
+from crm_kernel.customers.duplicates.loading import stored_state
 from crm_kernel.customers.duplicates.models import DuplicateCandidate, DuplicateKey
 from crm_kernel.customers.duplicates.queries import open_candidates, similar_customers
 from crm_kernel.customers.duplicates.services import dismiss_duplicate
@@ -112,6 +113,37 @@ def test_chunks_give_what_one_pass_gives_and_say_how_far_they_are(uow, ada, scan
     assert {point["progress"]["total"] for point in points} == {6}
 
 
+def test_each_pair_teaches_once_however_often_it_is_scanned(uow, ada, scan, person):
+    def seen():
+        return sum(stored_state(uow)["patterns"].values())
+
+    scan()
+    first = seen()
+    scan()
+    scan()
+    again = seen()
+    later = person(given_name="Adda", contact_points=[{"channel": "email", "value": "ada@example.com"}])
+    later.created_at = later.updated_at = uow.now + dt.timedelta(minutes=1)
+    uow.session.flush()
+    scan()
+    more = seen()
+
+    assert again == first
+    assert more == first + 2
+
+
+def test_who_shares_most_is_compared_first_where_many_share_a_little(uow, person, scan, monkeypatch):
+    monkeypatch.setattr(queries, "_COMPARED", 3)
+    for _number in range(5):
+        person(birth_date=None)
+    wanted = person(contact_points=[{"channel": "email", "value": "ada@example.com"}])
+    scan()
+    payload = {"kind": "person", "given_name": "Ada", "family_name": "Lovelace"}
+    payload["contact_points"] = [{"channel": "email", "value": "ada@example.com"}]
+
+    assert similar_customers(uow, payload)[0].id == wanted.uid
+
+
 def test_an_instance_without_customers_has_no_duplicates(uow, scan):
     scan()
 
@@ -176,3 +208,42 @@ def test_a_decision_teaches_the_weights(uow, ada, scan, monkeypatch):
     email = next(place for place, c in enumerate(COMPARISONS) if c.name == "email")
     assert taught["m"][email][-1] < learnt["m"][email][-1]
     assert taught["prior"] <= learnt["prior"]
+
+
+def test_who_is_like_somebody_costs_the_same_however_much_a_message_says_of_him(uow, person, scan, count_queries):
+    held = person(contact_points=[{"channel": "email", "value": "ada49@example.com"}])
+    scan()
+    points = [{"channel": "email", "value": f"ada{number}@example.com"} for number in range(2_000)]
+    numbers = [{"type": "tax", "value": f"A{number}"} for number in range(2_000)]
+    payload = {"kind": "person", "given_name": "Ada", "family_name": "Lovelace", "contact_points": points}
+
+    with count_queries() as queries:
+        found = similar_customers(uow, {**payload, "identifiers": numbers})
+
+    assert [one.id for one in found] == [held.uid]
+    queries.at_most(12)
+
+
+def test_words_without_end_are_not_compared(uow, organization, scan, count_queries):
+    organization("Acme")
+    scan()
+
+    with count_queries() as queries:
+        found = similar_customers(uow, {"kind": "organization", "display_name": "Acme " + "Works " * 100_000})
+
+    assert found == []
+    queries.at_most(12)
+
+
+def test_whom_a_number_or_an_address_names_comes_before_whom_only_a_name_does(uow, person, monkeypatch):
+    person()
+    known = person(given_name="Augusta", contact_points=[{"channel": "email", "value": "ada@example.com"}])
+    monkeypatch.setattr(queries, "_COMPARED", 1)
+    loaded = []
+    load = queries.load_profiles
+    monkeypatch.setattr(queries, "load_profiles", lambda unit, keys: loaded.extend(keys) or load(unit, keys))
+
+    similar_customers(uow, {"kind": "person", "given_name": "Ada", "family_name": "Lovelace",
+                            "contact_points": [{"channel": "email", "value": "ADA@example.com"}]})  # fmt: skip
+
+    assert loaded == [known.id]

@@ -9,7 +9,7 @@ from crm_kernel import database
 from crm_kernel._internal.data_map_checks import check_tables
 from crm_kernel.data_map.columns import covered_columns, customer_columns
 from crm_kernel.data_map.references import CustomerReference
-from crm_kernel.data_map.tables import reflected_tables, unique_keys
+from crm_kernel.data_map.tables import ForeignKey, foreign_keys, reflected_tables, unique_keys
 from crm_kernel.data_map.values import row_as_json, row_from_json
 from crm_kernel.errors import RegistrationError
 
@@ -90,6 +90,30 @@ class TestTables:
         [points] = reflected_tables(uow, ["contact_point"]).values()
 
         assert set(unique_keys(points)) == {frozenset({"id"}), frozenset({"uid"})}
+
+    def test_a_table_that_is_known_is_read_again_only_when_the_schema_has_changed(self, uow, count_queries):
+        connection = uow.session.connection()
+        reflected_tables(uow, ["customer", "person"])
+
+        with count_queries() as queries:
+            known = reflected_tables(uow, ["customer", "person"])
+        with connection.begin_nested() as savepoint:
+            connection.exec_driver_sql("ALTER TABLE person ADD COLUMN shoe_size INTEGER")
+            [wider] = reflected_tables(uow, ["person"]).values()
+            savepoint.rollback()
+        connection.exec_driver_sql("ALTER TABLE person ADD COLUMN hat_size INTEGER")
+        [person] = reflected_tables(uow, ["person"]).values()
+
+        assert "shoe_size" not in known["person"].c
+        assert "shoe_size" in wider.c
+        assert ("shoe_size" in person.c, "hat_size" in person.c) == (False, True)
+        queries.at_most(1 if connection.dialect.name == "sqlite" else 25)
+
+    def test_foreign_keys_of_one_column_are_told_with_what_they_refer_to(self, uow):
+        keys = list(foreign_keys(uow))
+
+        assert ForeignKey("person", "customer_id", "customer", "id") in keys
+        assert len(keys) == len(set(keys))
 
 
 class TestRegistration:

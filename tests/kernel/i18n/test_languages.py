@@ -59,7 +59,7 @@ def test_the_language_saved_in_the_profile_ends_the_choice_of_this_session(login
     assert '<html lang="fr"' in page
 
 
-def test_what_flask_security_says_is_french_too(login):
+def test_what_the_form_of_a_new_password_says_is_french_too(login):
     browser = login("administrator", language="fr")
     with browser.session_transaction() as session:
         session["fs_paa"] = time.time()
@@ -67,8 +67,8 @@ def test_what_flask_security_says_is_french_too(login):
     typed = {"password": "wrong horse", "new_password": "violet harbour pencil", "new_password_confirm": "another one"}
     refused = browser.post("/auth/change", data=typed).text
 
-    assert "Les mots de passe ne correspondent pas" in refused
-    assert "do not match" not in refused
+    assert "Les deux nouveaux mots de passe ne sont pas identiques." in refused
+    assert "are not the same" not in refused
 
 
 def test_what_marshmallow_says_of_a_form_is_french_too(login):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import tomllib
 
 import pytest
@@ -130,8 +131,9 @@ def test_a_mapping_is_suggested_from_the_columns_and_works(cli, tmp_path):
         "Courriel": "contact_points.email",
         "Ville": "addresses.city",
     }
+    assert source["constants"] == {"kind": "person"}  # who has a given name is one
     mapping = tmp_path / "suggested.toml"
-    mapping.write_text(done.stdout + '\n[source.constants]\nkind = "person"\n')
+    mapping.write_text(done.stdout)
     assert cli("import", file, "--mapping", mapping, "--yes", "--json").json()["created"] == 1
 
 
@@ -190,3 +192,20 @@ def test_a_wrong_export_is_one_clear_message(cli, arguments, code, message):
     done = cli(*arguments)
 
     assert (done.exit_code, message in done.stderr, done.stdout) == (code, True, "")
+
+
+def test_the_command_holds_likely_duplicates_back_if_asked(cli, tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("kind,given_name,family_name,contact_points.email\nperson,Ada,King,ada@example.org\n")
+    arguments = ("import", path, "--record", "customer", "--yes", "--json")
+    cli(*arguments)
+
+    rehearsed = cli(*arguments, "--duplicates", "review", "--dry-run", "--errors", tmp_path / "held.csv")
+    skipped = cli(*arguments, "--duplicates", "skip").json()
+
+    told = json.loads(rehearsed.stdout)
+    assert (rehearsed.exit_code, told["review"], told["created"]) == (7, 1, 0)
+    assert "held back" in rehearsed.stderr
+    assert (skipped["skipped"], skipped["created"]) == (1, 0)
+    with (tmp_path / "held.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row[-1] for row in csv.reader(file)] == ["verdict", "review"]

@@ -53,13 +53,24 @@ def test_dates_that_can_be_read_two_ways_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [("decimal_comma", "1,234.56"), ("decimal_comma", "1.5"), ("decimal_point", "1.234,56"), ("decimal_point", "1,5")],
+)
+def test_a_number_written_the_other_way_is_refused_and_never_another_number(name, text):
+    with pytest.raises(ValueError, match=r"a number written like 1.234.56"):
+        transform_of(name)(text)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "result"),
     [
         ("strip", " a ", "a"),
         ("collapse", " a   b ", "a b"),
         ("whole_number", "4687.0", "4687"),
         ("decimal_comma", "1 234,56", "1234.56"),
+        ("decimal_comma", "1.234.567,8 €", "1234567.8"),
         ("decimal_point", "1,234.56", "1234.56"),
+        ("decimal_point", "1'234.56", "1234.56"),
         ("times:1000000", "4.5", "4500000.0"),
         ("date:%d/%m/%Y", "25/04/2026", "2026-04-25"),
         ("given_name", "Anne Marie Dupont", "Anne Marie"),

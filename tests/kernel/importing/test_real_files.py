@@ -53,24 +53,28 @@ def test_a_french_statement_is_read_with_its_separator_and_accents():
     }
 
 
-def test_the_amounts_of_a_french_statement_are_numbers(crm_app, run, tmp_path, rows_of):
+@pytest.mark.parametrize(
+    ("column", "amounts"),
+    [
+        ("Débit",  ["1234.5600", None, "4.5000"]),
+        ("Crédit", [None, "3500.0000", None]),
+    ],
+)  # fmt: skip
+def test_the_amounts_of_a_french_statement_are_numbers(crm_app, run, tmp_path, rows_of, column, amounts):
     content = (DATA / "formats" / "statement_french_headers.csv").read_text(encoding="utf-8")
     (tmp_path / "statement.csv").write_bytes(content.encode("cp1252"))
     source = {
         "file": "statement.csv",
         "record_type": "product",
         "match": "sku",
-        "columns": {"Référence": "sku", "Libellé": "name", "Débit": "unit_price", "Devise": "currency"},
+        "columns": {"Référence": "sku", "Libellé": "name", column: "unit_price", "Devise": "currency"},
     }
 
     result = run(source)
 
     assert result.refused == 0
     assert result.sources[0].detected["encoding"].startswith("cp1252")
-    assert [
+    found = [
         (row["name"], row["unit_price"] and str(row["unit_price"])) for row in rows_of("product", "name", "unit_price")
-    ] == [
-        ("Loyer Avril", "1234.5600"),
-        ("Salaire", None),
-        ("Café", "4.5000"),
     ]
+    assert found == list(zip(("Loyer Avril", "Salaire", "Café"), amounts, strict=True))

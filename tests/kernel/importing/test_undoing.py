@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
+from crm_kernel.access.models import AuditLog, AuditPayload
 from crm_kernel.customers.models import ContactPoint, Customer
 from crm_kernel.errors import Conflict, Forbidden
 from crm_kernel.records.importing import runs, undoing
@@ -87,6 +88,31 @@ def test_undoing_gives_changed_records_back_as_they_were_and_deletes_new_ones(wr
 
     assert (numbers, state, kept) == ({"deleted": 1, "restored": 1, "kept": 0}, "undone", [])
     assert snapshot(unit) == before
+
+
+def test_changed_records_of_several_types_come_back_even_where_the_log_begins_after_them(
+    write, run, accounts, rows_of, unit, undo
+):
+    products = {
+        "file": "products.csv",
+        "record_type": "product",
+        "match": ["sku"],
+        "columns": {"Sku": "sku", "Name": "name"},
+    }
+    write("accounts.csv", FIRST)
+    write("products.csv", "Sku,Name\nS1,One\nS2,Two\n")
+    run(accounts, products)
+    with unit() as uow:  # as in a database that was copied: records are older than its log
+        uow.session.execute(sa.delete(AuditPayload))
+        uow.session.execute(sa.delete(AuditLog))
+    write("accounts.csv", SECOND)
+    write("products.csv", "Sku,Name\nS1,Uno\nS2,Dos\n")
+
+    numbers, _state, kept = undo(run(accounts, products))
+
+    assert (numbers, kept) == ({"deleted": 1, "restored": 3, "kept": 0}, [])
+    assert [row["display_name"] for row in rows_of("customer", "display_name")] == ["Acme", "Bolt"]
+    assert [row["name"] for row in rows_of("product", "name")] == ["One", "Two"]
 
 
 def test_undoing_a_first_import_leaves_nothing(write, run, accounts, unit, undo):

@@ -156,7 +156,7 @@ def test_a_replay_waits_for_a_later_one_that_runs_and_is_marked_out_of_order(sit
         uow.session.execute(sa.update(JobRow).where(JobRow.id == 1).values(state=int(JobState.DEAD)))
     running = site.runner("w1")._claim()
 
-    site.call(services.retry_job, 1)
+    site.call(services.retry_job, site.uid(1))
     wanted = Claim(worker="w2", modules=["alpha"], limit=5, lease=timedelta(minutes=1))
     with site.writing() as uow:
         assert claim(uow.session, wanted, site.clock.now) == []
@@ -173,7 +173,7 @@ def test_a_replay_before_any_later_one_has_run_keeps_its_place(site, alpha):
     with site.writing() as uow:
         uow.session.execute(sa.update(JobRow).where(JobRow.id == 1).values(state=int(JobState.DEAD)))
 
-    site.call(services.retry_job, 1)
+    site.call(services.retry_job, site.uid(1))
     site.runner().drain()
 
     assert site.effects() == ["1", "2"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -223,13 +223,13 @@ def test_nobody_waits_behind_a_long_job_of_the_same_batch(site, load, enqueue):
 def test_a_cancelled_job_does_not_run_until_it_is_retried(site, load, enqueue):
     load()
     job_id = enqueue({"label": "a"})
-    site.call(services.cancel_job, job_id)
+    site.call(services.cancel_job, site.uid(job_id))
     assert site.runner().drain() == 0
     assert site.jobs()[0].error == "cancelled by system"
     with pytest.raises(Conflict, match="cancelled already"):
-        site.call(services.cancel_job, job_id)
+        site.call(services.cancel_job, site.uid(job_id))
 
-    site.call(services.retry_job, job_id)
+    site.call(services.retry_job, site.uid(job_id))
     site.runner().drain()
     assert site.effects() == ["a"]
 
@@ -237,7 +237,7 @@ def test_a_cancelled_job_does_not_run_until_it_is_retried(site, load, enqueue):
 def test_cancelling_stops_a_chunked_job_at_its_next_chunk(site, kit, load, enqueue):
     def chunk(uow, payload):
         kit.leave_effect(uow, "chunk")
-        uow.after_commit(lambda: site.call(services.cancel_job, job_id))
+        uow.after_commit(lambda: site.call(services.cancel_job, site.uid(job_id)))
         return 1
 
     load(chunk, kind=c.JobKind.CHUNKED)
@@ -255,9 +255,9 @@ def test_a_done_job_can_be_neither_retried_nor_cancelled_and_an_unknown_one_is_n
 
     for service in (services.retry_job, services.cancel_job):
         with pytest.raises(Conflict, match="done"):
-            site.call(service, job_id)
-        with pytest.raises(NotFound, match="job 99"):
-            site.call(service, 99)
+            site.call(service, site.uid(job_id))
+        with pytest.raises(NotFound, match="job 01990000-0000-7000-8000-000000000099"):
+            site.call(service, UUID("01990000-0000-7000-8000-000000000099"))
 
 
 def test_lists_show_jobs_newest_first_and_backlogs_per_module(site, kit, load, enqueue):
@@ -270,8 +270,9 @@ def test_lists_show_jobs_newest_first_and_backlogs_per_module(site, kit, load, e
     ids.append(enqueue({"label": "waits"}, run_at=site.clock.now + timedelta(hours=1)))
 
     with site.reading() as uow:
-        assert [job.id for job in queries.jobs(uow, queries.JobFilter())] == ids[::-1]
-        assert [job.id for job in queries.jobs(uow, queries.JobFilter(before=ids[2]), limit=1)] == [ids[1]]
+        listed = queries.jobs(uow, queries.JobFilter())
+        assert [job.id for job in listed] == ids[::-1]
+        assert [job.id for job in queries.jobs(uow, queries.JobFilter(before=listed[1].uid), limit=1)] == [ids[1]]
         assert [job.id for job in queries.jobs(uow, queries.JobFilter(states=[JobState.READY]))] == ids[3:]
         assert [job.id for job in queries.dead_jobs(uow, module="alpha")] == ids[2::-1]
         assert queries.dead_jobs(uow, name="alpha.other") == []

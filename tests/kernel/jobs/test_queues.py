@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from crm_kernel import contributions as c
+from crm_kernel.access.models import AuditLog, AuditPayload
 from crm_kernel.jobs import queues, services
 
 
@@ -155,6 +157,30 @@ def test_a_paused_queue_rests_and_the_others_go_on(site, alpha):
     site.runner().drain()
 
     assert site.effects() == ["work", "mail"]
+
+
+def test_the_audit_log_says_who_limited_paused_and_resumed_a_queue_once_each(site, alpha):
+    for _twice in range(2):
+        site.call(queues.limit_queue, "mail", per_minute=30, burst=5)
+        site.call(queues.pause_queue, "mail")
+    site.call(queues.resume_queue, "mail")
+
+    with site.writing() as uow:
+        rows = uow.session.execute(
+            sa.select(AuditLog.action, AuditPayload.before, AuditPayload.after)
+            .join(AuditPayload)
+            .where(AuditLog.record_type == "job_queue")
+            .order_by(AuditLog.id)
+        ).all()
+    assert [tuple(row) for row in rows] == [
+        (
+            "limited",
+            {"queue": "mail", "per_minute": None, "burst": 1},
+            {"queue": "mail", "per_minute": 30, "burst": 5},
+        ),
+        ("paused", {"queue": "mail", "paused": False}, {"queue": "mail", "paused": True}),
+        ("resumed", {"queue": "mail", "paused": True}, {"queue": "mail", "paused": False}),
+    ]
 
 
 def test_queues_are_shown_with_what_stands_in_them(site, alpha):

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from crm_kernel import contributions as c
-from crm_kernel.access.models import AppUser
+from crm_kernel.access.models import AppUser, AuditLog
 from crm_kernel.errors import RegistrationError
-from crm_kernel.jobs import schedules
+from crm_kernel.jobs import firing, schedules
 from crm_kernel.jobs.cron import InvalidSchedule
 from crm_kernel.jobs.models import JobSchedule
 
@@ -91,7 +91,7 @@ def test_a_run_that_still_waits_is_not_joined_by_another(site, nightly):
     site.runner().drain()
     for _ in range(3):
         site.clock.forward(hours=24)
-        site.call(schedules.fire_due)
+        site.call(firing.fire_due)
 
     assert site.states() == ["READY"]
 
@@ -132,7 +132,7 @@ def test_a_users_schedule_follows_the_users_time_zone(site, nightly):
 
     with site.writing() as uow:
         uow.session.execute(sa.update(AppUser).values(timezone="Asia/Tokyo"))
-    site.call(schedules.follow_declarations)
+    site.call(firing.follow_declarations)
 
     assert _rows(site)[0].next_at == datetime(2026, 3, 1, 22, tzinfo=UTC)
     site.clock.forward(hours=10)
@@ -182,3 +182,63 @@ def test_what_a_module_declares_can_be_paused_and_not_removed(site, nightly):
 def test_a_declaration_that_never_fires_is_refused_at_registration(site, nightly):
     with pytest.raises(RegistrationError, match=r"alpha\.night"):
         nightly(schedule="0 0 30 2 *")
+
+
+def test_an_admins_time_counts_until_the_modules_is_restored(site, nightly):
+    nightly()
+    site.runner().drain()
+    uid = _rows(site)[0].uid
+
+    site.call(schedules.reschedule, uid, "30 5 * * *", "Europe/Paris")
+    site.call(firing.follow_declarations)
+    changed = _rows(site)[0]
+    site.call(schedules.restore_schedule, uid)
+    site.call(firing.follow_declarations)
+    restored = _rows(site)[0]
+
+    assert (changed.own_time, changed.cron, changed.next_at) == (
+        True,
+        "30 5 * * *",
+        datetime(2026, 3, 2, 4, 30, tzinfo=UTC),
+    )
+    assert (restored.own_time, restored.cron, restored.timezone) == (False, "0 3 * * *", "site")
+    with site.reading() as uow:
+        kept = uow.session.scalars(sa.select(AuditLog.action).where(AuditLog.record_type == "job_schedule")).all()
+    assert kept == ["updated", "updated"]
+
+
+def test_a_time_that_was_made_at_run_time_has_none_to_restore(site, nightly):
+    nightly()
+    made = site.call(lambda uow: schedules.schedule_job(uow, "alpha.night", "0 7 * * *").uid)
+
+    site.call(schedules.reschedule, made, "0 8 * * *", "site")
+
+    assert [row.own_time for row in _rows(site) if row.uid == made] == [False]
+    with pytest.raises(InvalidSchedule, match="no loaded module declares its times"):
+        site.call(schedules.restore_schedule, made)
+
+
+def test_the_next_runs_keep_to_the_clock_over_its_change(site, nightly):
+    nightly()
+    site.runner().drain()
+    uid = _rows(site)[0].uid
+
+    runs = site.call(lambda uow: schedules.preview(uow, uid, "30 2 28-30 3 *", "Europe/Paris"))
+
+    # On 29 March the clock goes from two to three: what falls into the gap is done at its end.
+    assert [run.isoformat() for run in runs] == [
+        "2026-03-28T02:30:00+01:00",
+        "2026-03-29T03:00:00+02:00",
+        "2026-03-30T02:30:00+02:00",
+    ]
+
+
+def test_schedules_of_the_site_follow_its_time_zone(site, nightly):
+    nightly()
+    site.runner().drain()
+    with site.writing() as uow:
+        uow.session.execute(sa.update(JobSchedule).values(zone="Asia/Tokyo"))
+
+    site.call(firing.follow_declarations)
+
+    assert (_rows(site)[0].zone, _rows(site)[0].next_at) == ("UTC", datetime(2026, 3, 2, 3, tzinfo=UTC))

@@ -53,6 +53,24 @@ def test_the_export_brings_every_row_back_as_it_was(disabled_shop, tmp_path, ask
     assert ask(disabled_shop, "SELECT id, basket_id FROM shop_line ORDER BY id") == [(1, 41), (2, 41)]
 
 
+def test_what_runs_meanwhile_reads_the_custom_fields_again(disabled_shop, tmp_path, ask):
+    from crm_kernel.records.custom_fields.current import VERSION
+
+    ask(
+        disabled_shop,
+        "INSERT INTO custom_field (uid, record_type, name, kind, labels, help, target, position, version, created_at, updated_at)"
+        " SELECT uid, 'shop.basket', 'cf_by', 'reference', '{}', '{}', 'customer', 1, 1, created_at, updated_at FROM customer"
+        " RETURNING id",
+    )
+    version = f"SELECT value FROM setting WHERE name = '{VERSION}'"
+    before = ask(disabled_shop, version)
+
+    lifecycle.purge(disabled_shop, "shop", tmp_path / "export")
+
+    assert ask(disabled_shop, version) != before
+    assert ask(disabled_shop, "SELECT count(*) FROM custom_field") == [(0,)]
+
+
 def test_new_rows_get_keys_behind_the_restored_ones(disabled_shop, tmp_path, ask):
     lifecycle.purge(disabled_shop, "shop", tmp_path / "export")
     lifecycle.enable(disabled_shop, ["shop"])

@@ -76,6 +76,7 @@ def test_what_a_correct_plugin_contributes_is_in_the_registry(everything: dict[s
         "record_types toybank.account",
         "rule_actions toybank.note_customer",
         "settings toybank.default_risk",
+        "settings toybank.feed_key",
         "subscribers toybank.note_opening",
     }
 

@@ -234,6 +234,7 @@ def test_the_permissions_of_a_record_type_are_derived() -> None:
         ({"board": Board(field="stage", columns=print)},           "RecordType shop.deal.board.field: found 'stage', expected one of its filters"),
         ({"verbs": ("read", "fly")},                               "RecordType shop.deal.verbs: found 'fly'"),
         ({"seen_with": "fly"},                                     "RecordType shop.deal.seen_with: found 'fly'"),
+        ({"in_use": print},                                        "RecordType shop.deal.in_use: found 'no customer', expected customer: the attribute"),
         ({"model": Bare},                                          "RecordType shop.deal.model: found 'Bare', expected RecordMixin"),
         ({"model": dict},                                          "RecordType shop.deal.model: found <class 'dict'>, expected a mapped class"),
     ],

@@ -64,3 +64,53 @@ def read(crm_app, types):
             return SimpleNamespace(items=page.items, next_cursor=page.next_cursor)
 
     return run
+
+
+@pytest.fixture(params=[None, 0], ids=["small types", "large types"])
+def type_sizes(request, monkeypatch):
+    """Search once with types read whole, as small ones are, and once as if all were large."""
+    from crm_kernel.records import small_types
+
+    if request.param is not None:
+        monkeypatch.setattr(small_types, "SMALL", request.param)
+
+
+@pytest.fixture
+def admin_api(api):
+    """The API as an administrator."""
+    return api("administrator")
+
+
+@pytest.fixture
+def three(make_things):
+    """Three things: a lamp of 5, a torch of 900 and a beacon of 500 euros."""
+    make_things(("lamp", 5), ("torch", 900), ("beacon", 500))
+
+
+@pytest.fixture
+def bulk_run(admin_api, deliver_events):
+    """Ask for a bulk action on things, let the worker do it, and return the finished run."""
+
+    def ask(by=None, **body):
+        by = by or admin_api
+        answer = by.post("/api/toyrecords/things/bulk", body)
+        assert answer.status_code == 202, answer.text
+        deliver_events()
+        return by.get(answer.headers["Location"]).json
+
+    return ask
+
+
+@pytest.fixture
+def take_back(admin_api, deliver_events):
+    """Take a bulk run back and return the run that did it."""
+
+    def ask(found, by=None):
+        by = by or admin_api
+        path = f"/api/bulk-runs/{found['id']}"
+        answer = by.post(f"{path}/undo", If_Match=by.etag(path))
+        assert answer.status_code == 200, answer.text
+        deliver_events()
+        return by.get("/api/bulk-runs", undoes=found["id"]).json["items"][0]
+
+    return ask

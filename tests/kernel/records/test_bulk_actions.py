@@ -15,45 +15,6 @@ THING = "toyrecords.thing"
 
 
 @pytest.fixture
-def client(api):
-    return api("administrator")
-
-
-@pytest.fixture
-def three(make_things):
-    make_things(("lamp", 5), ("torch", 900), ("beacon", 500))
-
-
-@pytest.fixture
-def run(client, deliver_events):
-    """Ask for a bulk action, let the worker do it, and return the finished run."""
-
-    def ask(by=None, **body):
-        by = by or client
-        answer = by.post(f"{API}/bulk", body)
-        assert answer.status_code == 202, answer.text
-        deliver_events()
-        return by.get(answer.headers["Location"]).json
-
-    return ask
-
-
-@pytest.fixture
-def take_back(client, deliver_events):
-    """Take a run back and return the run that did it."""
-
-    def ask(found, by=None):
-        by = by or client
-        path = f"/api/bulk-runs/{found['id']}"
-        answer = by.post(f"{path}/undo", If_Match=by.etag(path))
-        assert answer.status_code == 200, answer.text
-        deliver_events()
-        return by.get("/api/bulk-runs", undoes=found["id"]).json["items"][0]
-
-    return ask
-
-
-@pytest.fixture
 def states(unit):
     """The things by name: ``states()`` → {"lamp": "new"}."""
 
@@ -66,26 +27,26 @@ def states(unit):
     return read
 
 
-def test_everything_that_a_filter_matches_is_changed(run, three, states):
-    found = run(set={"state": "used"}, query="amount__gte=100")
+def test_everything_that_a_filter_matches_is_changed(bulk_run, three, states):
+    found = bulk_run(set={"state": "used"}, query="amount__gte=100")
 
     assert (found["state"], found["total"], found["changed"], found["refused"]) == ("done", 2, 2, 0)
     assert states() == {"lamp": "new", "torch": "used", "beacon": "used"}
 
 
-def test_records_are_chosen_one_by_one_by_tree_or_all(run, client, three, states):
-    ids = [item["id"] for item in client.get(API, name="lamp").json["items"]]
+def test_records_are_chosen_one_by_one_by_tree_or_all(bulk_run, admin_api, three, states):
+    ids = [item["id"] for item in admin_api.get(API, name="lamp").json["items"]]
 
-    assert run(set={"state": "used"}, ids=ids)["changed"] == 1
-    assert run(set={"state": "broken"}, filter={"field": "name", "op": "eq", "value": "torch"})["changed"] == 1
+    assert bulk_run(set={"state": "used"}, ids=ids)["changed"] == 1
+    assert bulk_run(set={"state": "broken"}, filter={"field": "name", "op": "eq", "value": "torch"})["changed"] == 1
     assert states() == {"lamp": "used", "torch": "broken", "beacon": "new"}
-    again = run(set={"state": "used"}, all=True)
+    again = bulk_run(set={"state": "used"}, all=True)
     assert (again["changed"], again["unchanged"]) == (2, 1)
 
 
-def test_nothing_chosen_is_refused_and_not_taken_for_everything(client, three, states):
+def test_nothing_chosen_is_refused_and_not_taken_for_everything(admin_api, three, states):
     for body in ({}, {"ids": []}, {"all": False}, {"ids": ["nonsense"]}, {"ids": ["1" * 32], "all": True}):
-        assert client.post(f"{API}/bulk", {"set": {"state": "used"}, **body}).status_code == 422
+        assert admin_api.post(f"{API}/bulk", {"set": {"state": "used"}, **body}).status_code == 422
     assert set(states().values()) == {"new"}
 
 
@@ -102,10 +63,10 @@ def test_nothing_chosen_is_refused_and_not_taken_for_everything(client, three, s
         ({"set": {"state": "used"}, "other": 1}, "other"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_stored(client, three, unit, body, place):
+def test_what_makes_no_sense_is_refused_before_anything_is_stored(admin_api, three, unit, body, place):
     from crm_kernel.records.bulk_actions.models import BulkRun
 
-    refused = client.post(f"{API}/bulk", {"all": True, **body})
+    refused = admin_api.post(f"{API}/bulk", {"all": True, **body})
 
     assert refused.status_code == 422
     assert place in refused.json["errors"]
@@ -113,37 +74,37 @@ def test_what_makes_no_sense_is_refused_before_anything_is_stored(client, three,
         assert uow.session.scalar(sa.select(sa.func.count()).select_from(BulkRun)) == 0
 
 
-def test_an_id_that_is_not_there_for_the_asker_is_refused(client, api, make_things):
+def test_an_id_that_is_not_there_for_the_asker_is_refused(admin_api, api, make_things):
     make_things(("lamp", 1))
-    found = client.get(API).json["items"][0]["id"]
+    found = admin_api.get(API).json["items"][0]["id"]
     stranger = api("representative")
 
     assert stranger.post(f"{API}/bulk", {"set": {"state": "used"}, "ids": [found]}).status_code == 422
 
 
-def test_the_set_is_fixed_when_the_run_starts(client, make_things, deliver_events, states):
+def test_the_set_is_fixed_when_the_run_starts(admin_api, make_things, deliver_events, states):
     make_things(("lamp", 5), ("torch", 6))
-    answer = client.post(f"{API}/bulk", {"set": {"state": "used"}, "query": "state=new"})
-    make_things_later = client.post(API, {"name": "late", "state": "new"})
+    answer = admin_api.post(f"{API}/bulk", {"set": {"state": "used"}, "query": "state=new"})
+    make_things_later = admin_api.post(API, {"name": "late", "state": "new"})
     assert make_things_later.status_code == 201
 
     deliver_events()
 
-    found = client.get(answer.headers["Location"]).json
+    found = admin_api.get(answer.headers["Location"]).json
     assert (found["total"], found["changed"]) == (2, 2)
     assert states() == {"lamp": "used", "torch": "used", "late": "new"}
 
 
-def test_each_record_is_refused_by_itself(run, three, states):
-    run(set={"state": "broken"}, query="name=lamp")
+def test_each_record_is_refused_by_itself(bulk_run, three, states):
+    bulk_run(set={"state": "broken"}, query="name=lamp")
 
-    found = run(do="break", data={"reason": "fell"}, all=True)
+    found = bulk_run(do="break", data={"reason": "fell"}, all=True)
 
     assert (found["changed"], found["refused"]) == (2, 1)
     assert states() == {"lamp": "broken", "torch (fell)": "broken", "beacon (fell)": "broken"}
 
 
-def test_a_user_changes_in_bulk_only_what_he_may_change_alone(api, run, make_things, states, unit):
+def test_a_user_changes_in_bulk_only_what_he_may_change_alone(api, bulk_run, make_things, states, unit):
     from crm_toyrecords.models import Thing
 
     make_things(("lamp", 5), ("torch", 6))
@@ -151,7 +112,7 @@ def test_a_user_changes_in_bulk_only_what_he_may_change_alone(api, run, make_thi
     with unit() as uow:
         uow.session.execute(sa.update(Thing).where(Thing.name == "lamp").values(owner_id=seller.user.id))
 
-    found = run(by=seller, set={"state": "used"}, all=True)
+    found = bulk_run(by=seller, set={"state": "used"}, all=True)
 
     assert (found["changed"], found["refused"]) == (1, 1)
     assert states() == {"lamp": "used", "torch": "new"}
@@ -162,12 +123,12 @@ def test_who_may_not_change_the_type_is_refused_at_once(api, three):
 
 
 def test_a_token_that_only_reads_changes_nothing_in_bulk(api, three):
-    client = api("administrator", scopes=["*.read"])
+    admin_api = api("administrator", scopes=["*.read"])
 
-    assert client.post(f"{API}/bulk", {"set": {"state": "used"}, "all": True}).status_code == 403
+    assert admin_api.post(f"{API}/bulk", {"set": {"state": "used"}, "all": True}).status_code == 403
 
 
-def test_a_run_of_somebody_who_is_locked_out_meanwhile_stops(api, client, three, deliver_events, states, unit):
+def test_a_run_of_somebody_who_is_locked_out_meanwhile_stops(api, admin_api, three, deliver_events, states, unit):
     from crm_kernel.access.models import AppUser
 
     other = api("administrator")
@@ -177,14 +138,14 @@ def test_a_run_of_somebody_who_is_locked_out_meanwhile_stops(api, client, three,
 
     deliver_events()
 
-    assert client.get(answer.headers["Location"]).json["state"] == "cancelled"
+    assert admin_api.get(answer.headers["Location"]).json["state"] == "cancelled"
     assert set(states().values()) == {"new"}
 
 
-def test_a_preview_tells_what_would_happen_and_changes_nothing(client, run, three, states):
-    run(set={"state": "broken"}, query="name=lamp")
+def test_a_preview_tells_what_would_happen_and_changes_nothing(admin_api, bulk_run, three, states):
+    bulk_run(set={"state": "broken"}, query="name=lamp")
 
-    found = client.post(f"{API}/bulk", {"do": "break", "data": {"reason": "x"}, "all": True, "preview": True}).json
+    found = admin_api.post(f"{API}/bulk", {"do": "break", "data": {"reason": "x"}, "all": True, "preview": True}).json
 
     assert found["count"] == 3
     refused = {row["title"]: row["refused"] for row in found["sample"]}
@@ -193,48 +154,51 @@ def test_a_preview_tells_what_would_happen_and_changes_nothing(client, run, thre
     assert states() == {"lamp": "broken", "torch": "new", "beacon": "new"}
 
 
-def test_a_run_is_taken_back_where_nobody_changed_the_values_since(client, run, take_back, three, states):
-    first = run(set={"state": "used", "amount": "7"}, all=True)
-    torch = client.get(API, name="torch").json["items"][0]["id"]
-    client.patch(f"{API}/{torch}", {"state": "broken"})
+def test_a_run_is_taken_back_where_nobody_changed_the_values_since(admin_api, bulk_run, take_back, three, states):
+    first = bulk_run(set={"state": "used", "amount": "7"}, all=True)
+    torch = admin_api.get(API, name="torch").json["items"][0]["id"]
+    admin_api.patch(f"{API}/{torch}", {"state": "broken"})
 
     back = take_back(first)
 
     assert (back["changed"], back["refused"]) == (2, 1)
     assert states() == {"lamp": "new", "torch": "broken", "beacon": "new"}
-    amounts = {item["name"]: item["amount"] for item in client.get(API).json["items"]}
+    amounts = {item["name"]: item["amount"] for item in admin_api.get(API).json["items"]}
     assert amounts == {"lamp": "5.0000", "torch": "7.0000", "beacon": "500.0000"}
 
 
-def test_what_was_changed_elsewhere_in_a_record_does_not_stop_the_undo(client, run, take_back, three):
-    first = run(set={"state": "used"}, query="name=torch")
-    torch = client.get(API, name="torch").json["items"][0]["id"]
-    client.patch(f"{API}/{torch}", {"amount": "8"})
+def test_what_was_changed_elsewhere_in_a_record_does_not_stop_the_undo(admin_api, bulk_run, take_back, three):
+    first = bulk_run(set={"state": "used"}, query="name=torch")
+    torch = admin_api.get(API, name="torch").json["items"][0]["id"]
+    admin_api.patch(f"{API}/{torch}", {"amount": "8"})
 
     assert take_back(first)["changed"] == 1
-    assert client.get(f"{API}/{torch}").json["amount"] == "8.0000"
-    assert client.get(f"{API}/{torch}").json["state"] == "new"
+    assert admin_api.get(f"{API}/{torch}").json["amount"] == "8.0000"
+    assert admin_api.get(f"{API}/{torch}").json["state"] == "new"
 
 
-def test_references_and_extensions_are_taken_back_too(client, run, take_back, make_things):
+def test_references_and_extensions_are_taken_back_too(admin_api, bulk_run, take_back, make_things):
     maker = make_things(("lamp", 5))
-    lamp = client.get(API).json["items"][0]["id"]
-    other = client.post("/api/toyrecords/makers", {"name": "Other"}).json["id"]
-    client.patch(f"{API}/{lamp}", {"extensions": {"toyrecords": {"stars": 2}}})
+    lamp = admin_api.get(API).json["items"][0]["id"]
+    other = admin_api.post("/api/toyrecords/makers", {"name": "Other"}).json["id"]
+    admin_api.patch(f"{API}/{lamp}", {"extensions": {"toyrecords": {"stars": 2}}})
 
-    first = run(set={"maker": other, "extensions": {"toyrecords": {"stars": 5}}}, all=True)
-    assert client.get(f"{API}/{lamp}").json["extensions"]["toyrecords"]["stars"] == 5
+    first = bulk_run(set={"maker": other, "extensions": {"toyrecords": {"stars": 5}}}, all=True)
+    assert admin_api.get(f"{API}/{lamp}").json["extensions"]["toyrecords"]["stars"] == 5
     take_back(first)
 
-    found = client.get(f"{API}/{lamp}").json
+    found = admin_api.get(f"{API}/{lamp}").json
     assert found["maker"]["id"] == str(maker)
     assert found["extensions"]["toyrecords"]["stars"] == 2
 
 
-def test_a_run_is_taken_back_once_and_not_after_thirty_days(client, run, take_back, three, unit):
+def test_a_run_is_taken_back_once_and_not_after_thirty_days(admin_api, bulk_run, take_back, three, unit):
     from crm_kernel.records.bulk_actions.models import BulkRun
 
-    first, second = run(set={"state": "used"}, query="name=lamp"), run(set={"state": "used"}, query="name=torch")
+    first, second = (
+        bulk_run(set={"state": "used"}, query="name=lamp"),
+        bulk_run(set={"state": "used"}, query="name=torch"),
+    )
     take_back(first)
     with unit() as uow:
         long_ago = uow.now - dt.timedelta(days=31)
@@ -246,40 +210,40 @@ def test_a_run_is_taken_back_once_and_not_after_thirty_days(client, run, take_ba
 
     for found in (first, second):
         path = f"/api/bulk-runs/{found['id']}"
-        assert client.post(f"{path}/undo", If_Match=client.etag(path)).status_code == 409
+        assert admin_api.post(f"{path}/undo", If_Match=admin_api.etag(path)).status_code == 409
 
 
-def test_deleted_records_do_not_come_back_and_the_run_says_so(client, run, three, states):
-    found = run(do="delete", query="amount__gte=100")
+def test_deleted_records_do_not_come_back_and_the_run_says_so(admin_api, bulk_run, three, states):
+    found = bulk_run(do="delete", query="amount__gte=100")
     path = f"/api/bulk-runs/{found['id']}"
 
     assert states() == {"lamp": "new"}
-    assert client.post(f"{path}/undo", If_Match=client.etag(path)).status_code == 409
+    assert admin_api.post(f"{path}/undo", If_Match=admin_api.etag(path)).status_code == 409
 
 
-def test_a_cancelled_run_stops_and_can_be_taken_back(client, make_things, crm_app, states, unit):
+def test_a_cancelled_run_stops_and_can_be_taken_back(admin_api, make_things, crm_app, states, unit):
     from crm_kernel.records.bulk_actions.running import run_chunk
     from crm_kernel.unit_of_work import writing
 
     make_things(*((f"thing {number:03}", number) for number in range(70)))
-    made = client.post(f"{API}/bulk", {"set": {"state": "used"}, "all": True})
+    made = admin_api.post(f"{API}/bulk", {"set": {"state": "used"}, "all": True})
     uid = made.json["id"]
     with crm_app.app_context(), writing(SYSTEM) as uow:
         assert run_chunk(uow, {"run": uid}) == {"progress": {"done": 50, "total": 70}}
     path = f"/api/bulk-runs/{uid}"
-    assert client.post(f"{path}/cancel", If_Match=client.etag(path)).status_code == 200
+    assert admin_api.post(f"{path}/cancel", If_Match=admin_api.etag(path)).status_code == 200
 
     with crm_app.app_context(), writing(SYSTEM) as uow:
         assert run_chunk(uow, {"run": uid}) is None
 
     assert list(states().values()).count("used") == 50
-    assert client.post(f"{path}/undo", If_Match=client.etag(path)).status_code == 200
+    assert admin_api.post(f"{path}/undo", If_Match=admin_api.etag(path)).status_code == 200
 
 
-def test_every_change_of_a_run_is_in_the_log_under_the_run_and_its_asker(client, run, three, unit):
+def test_every_change_of_a_run_is_in_the_log_under_the_run_and_its_asker(admin_api, bulk_run, three, unit):
     from crm_kernel.access.models import AuditLog
 
-    found = run(set={"state": "used"}, all=True)
+    found = bulk_run(set={"state": "used"}, all=True)
 
     with unit() as uow:
         rows = uow.session.execute(
@@ -287,18 +251,18 @@ def test_every_change_of_a_run_is_in_the_log_under_the_run_and_its_asker(client,
                 AuditLog.request_id == f"bulk-{found['id'].replace('-', '')}", AuditLog.record_type == THING
             )
         ).all()
-        assert [tuple(row) for row in rows] == [(client.user.uid, "updated")] * 3
+        assert [tuple(row) for row in rows] == [(admin_api.user.uid, "updated")] * 3
 
 
-def test_runs_are_their_askers_and_hidden_records_have_no_title(api, run, three, client):
-    found = run(set={"state": "used"}, all=True)
+def test_runs_are_their_askers_and_hidden_records_have_no_title(api, bulk_run, three, admin_api):
+    found = bulk_run(set={"state": "used"}, all=True)
     other = api("representative")
 
     assert other.get(f"/api/bulk-runs/{found['id']}").status_code == 404
     assert other.get("/api/bulk-runs").json["items"] == []
 
 
-def test_the_page_asks_tries_starts_and_shows_the_run(login, three, client, deliver_events, states):
+def test_the_page_asks_tries_starts_and_shows_the_run(login, three, admin_api, deliver_events, states):
     admin = login("administrator")
     page = admin.get(f"{THINGS}?amount__gte=100").text
     assert 'name="query" value="amount__gte=100"' in page
@@ -327,15 +291,32 @@ def test_a_wrong_value_comes_back_with_its_error(login, three, states):
     answer = admin.post(f"{THINGS}/bulk", data=sent)
 
     assert answer.status_code == 422
-    assert "Not a valid number." in answer.text
+    assert "“a lot” is not a number as it is written here; expected for example 1,234.56." in answer.text
     assert "a lot" in answer.text
 
 
-def test_selected_rows_alone_are_changed(login, client, three, deliver_events, states):
-    lamp = client.get(API, name="lamp").json["items"][0]["id"]
+def test_selected_rows_alone_are_changed(login, admin_api, three, deliver_events, states):
+    lamp = admin_api.get(API, name="lamp").json["items"][0]["id"]
     sent = {"id": lamp, "query": "", "what": "set:state", "step": "start", "state": "used"}
 
     assert login("administrator").post(f"{THINGS}/bulk", data=sent).status_code == 303
     deliver_events()
 
     assert states() == {"lamp": "used", "torch": "new", "beacon": "new"}
+
+
+def test_a_page_tells_of_anothers_taking_back_but_not_how_far_it_is(
+    api, login, three, take_back, admin_api, deliver_events
+):
+    grants = {"toyrecords.thing.read": "all", "toyrecords.thing.update": "all", "bulk_run.read": "own"}
+    asker = login(grants=grants)
+    sent = {"all": "1", "query": "amount__gte=100", "what": "set:state", "step": "start", "state": "used"}
+    started = asker.post(f"{THINGS}/bulk", data=sent)
+    deliver_events()
+    back = take_back({"id": started.location.rpartition("/")[2]})
+
+    own, all_ = asker.get(started.location).text, login("administrator").get(started.location).text
+
+    assert asker.get(f"/bulk-runs/{back['id']}").status_code == 404
+    assert ("Taken back" in own, own.count("2 of 2 records"), back["id"] in own) == (True, 1, False)
+    assert ("Taken back" in all_, all_.count("2 of 2 records"), back["id"] in all_) == (True, 2, True)

@@ -31,7 +31,8 @@ def test_fields_come_with_kind_operators_choices_and_targets(catalogue):
     fields = by_name(catalogue("toyrecords.thing")["fields"])
 
     assert list(fields) == [
-        "id", "name", "amount", "currency", "made_on", "state", "maker", "created_at", "updated_at", "toyrecords.stars",
+        "id", "name", "amount", "currency", "made_on", "shown_from", "shown_until", "state", "maker", "created_at",
+        "updated_at", "toyrecords.stars",
     ]  # fmt: skip
     assert fields["state"]["choices"][0] == {"value": "new", "label": "New"}
     assert fields["maker"]["record_type"] == "toyrecords.maker"

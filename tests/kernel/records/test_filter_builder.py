@@ -69,6 +69,21 @@ def test_conditions_are_added_changed_and_removed_by_plain_requests(build):
     assert sent_by(without)["f.0.join"] == "any"
 
 
+def test_what_is_wrong_with_a_condition_goes_with_the_next_change(build):
+    empty = build("", {})
+    unfinished = build("add:f", sent_by(empty))
+    finished = build("", {**sent_by(unfinished), "f.0.field": "amount", "f.0.op": "gte", "f.0.value": "100"})
+
+    before, after = (
+        page.text.partition('class="crm-builder-part"')[2].partition("</fieldset>")[0]
+        for page in (unfinished, finished)
+    )
+    assert "crm-field-error" in before
+    assert 'hx-target="#filter-builder-foot"' not in before
+    assert "crm-field-error" not in after
+    assert 'hx-target="#filter-builder-foot"' in after
+
+
 def test_applying_leads_to_the_list_which_says_the_conditions_and_keeps_the_rest(build, admin, make_things):
     make_things(("lamp", 5), ("torch", 900))
     fields = {
@@ -143,7 +158,10 @@ def test_what_is_missing_is_said_at_its_place_and_nothing_is_applied(build):
 
     assert answer.status_code == 200
     assert "The filter is not complete yet." in answer.text
-    assert "Not a valid number." in re.search(r'id="f\.0".*?</fieldset>', answer.text, re.DOTALL)[0]
+    assert (
+        "“much” is not a number as it is written here; expected for example 1,234.56."
+        in re.search(r'id="f\.0".*?</fieldset>', answer.text, re.DOTALL)[0]
+    )
 
 
 def test_a_script_gets_the_part_with_a_live_count_and_is_led_to_the_list(build, make_things):

@@ -119,7 +119,7 @@ LEAF = {"field": "name", "value": "a"}
         ({"field": "name"}, "filter.value", "Missing data"),
         ({"field": "name", "op": "gt", "value": "a"}, "filter.op", "expected one of: eq, ne, in, contains"),
         ({"field": "name", "op": {}, "value": "a"}, "filter.op", "Unknown operator"),
-        ({"field": "name", "value": None}, "filter.value", "asked by “empty”"),
+        ({"field": "name", "value": None}, "filter.value", "asked by “is empty” (empty)"),
         ({"field": "name", "value": {"relative": "today"}}, "filter.value", "Expected one value"),
         ({"field": "name", "op": "contains", "value": 5}, "filter.value", "Expected text"),
         ({"field": "name", "op": "contains", "value": "\x00"}, "filter.value", "cannot be compared"),

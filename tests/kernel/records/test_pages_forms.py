@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from werkzeug.datastructures import MultiDict
 
+from crm_kernel.errors import InvalidInput
 from crm_kernel.records.pages.forms import form_of, payload_of
 from crm_kernel.records.pages.listing import folded_operators
+from crm_kernel.records.payloads import load
 from crm_kernel.records.plan import plan_of
 
 
@@ -54,8 +56,15 @@ def test_amounts_are_read_as_the_readers_language_writes_them(crm_app, types, la
     assert found["amount"] == "1234.50"
 
 
-def test_an_unreadable_amount_is_left_for_the_schema_to_refuse(plan):
-    assert payload_of(plan, MultiDict({"amount": "a lot"}))["amount"] == "a lot"
+def test_an_unreadable_amount_is_shown_again_and_refused_with_what_was_expected(plan):
+    found = payload_of(plan, MultiDict({"name": "x", "amount": "a lot"}))
+
+    with pytest.raises(InvalidInput) as refused:
+        load(plan, found)
+    assert found["amount"] == "a lot"
+    assert refused.value.errors == {
+        "amount": ["“a lot” is not a number as it is written here; expected for example 1,234.56."]
+    }
 
 
 def test_errors_stand_at_their_field_and_the_rest_above_the_form(plan):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("type_sizes")
+
 THINGS = "/toyrecords/things"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -38,6 +39,48 @@ def save(browser, **fields):
     answer = browser.post("/views/save", data=sent)
     assert answer.status_code == 303, answer.text
     return answer.location.partition("view=")[2]
+
+
+def options(page, name):
+    """Return the values that a form's select offers."""
+    found = re.search(rf'<select[^>]*name="{name}".*?</select>', page, re.DOTALL)
+    return re.findall(r'<option value="([^"]*)"', found[0])
+
+
+MANAGER = {"saved_view.*": "team", "toyrecords.thing.read": "all"}
+
+
+def test_the_form_of_a_view_offers_what_the_policy_permits(admin, login):
+    manager, alone = login(grants=MANAGER, team="North"), login(grants=MANAGER)
+    pages = [browser.get(f"/views/{save(browser, name='x')}/edit").text for browser in (admin, manager, alone)]
+
+    offered = [[value for value in options(page, "sharing") if value] for page in pages]
+
+    assert offered == [["private", "team", "everyone"], ["private", "team"], ["private"]]
+    assert ['name="default_for_all"' in page for page in pages] == [True, False, False]
+
+
+def test_what_is_not_offered_is_refused_all_the_same(login):
+    manager = login(grants=MANAGER, team="North")
+    view = save(manager, name="Mine")
+    form = {"name": "Mine", "version": "1"}
+
+    assert manager.post(f"/views/{view}/edit", data={**form, "sharing": "everyone"}).status_code == 403
+    assert manager.post(f"/views/{view}/edit", data={**form, "sharing": "team"}).status_code == 303
+
+
+def test_an_author_saves_his_view_that_an_administrator_shared_with_everybody(admin, login):
+    manager = login(grants=MANAGER, team="North")
+    view = save(manager, name="Mine", sharing="team")
+    shared = admin.post(f"/views/{view}/edit", data={"name": "Mine", "version": "1", "sharing": "everyone"})
+    page = manager.get(f"/views/{view}/edit").text
+
+    saved = manager.post(f"/views/{view}/edit", data={"name": "Renamed", "version": "2", "sharing": "everyone"})
+
+    assert shared.status_code == 303
+    assert "everyone" in options(page, "sharing")
+    assert saved.status_code == 303
+    assert "Renamed" in manager.get(f"/views/{view}").text
 
 
 def test_a_view_keeps_conditions_order_and_columns(admin, make_things):
@@ -308,3 +351,14 @@ def test_tabs_cost_one_query_whatever_their_number(admin, make_things, count_que
 
     assert len([text for text in queries.statements if "saved_view" in text]) == 1
     queries.at_most(5)
+
+
+def test_saving_into_what_is_no_id_is_said_and_saves_nothing(types, login):
+    person = login("administrator")
+    sent = {"record_type": THING, "kind": "list", "query": "", "columns": "", "into": "junk", "version": "1"}
+
+    answer = person.post("/views/save", data=sent, follow_redirects=True)
+
+    assert answer.status_code == 200
+    assert "Not a valid UUID." in answer.text
+    assert person.get("/api/views").json["items"] == []

@@ -52,8 +52,13 @@ def current(crm_app, types, thing):
         ({"name": "x", "id": 7}, {"id": ["Unknown field."]}),
         ({"name": "x", "version": 7}, {"version": ["Unknown field."]}),
         ({"name": "x", "owner_id": 7}, {"owner_id": ["Unknown field."]}),
-        ({"name": "x", "amount": "1.23456"}, {"amount": ["At most four decimals."]}),
-        ({"name": "x", "amount": "NaN"}, {"amount": ["Special numeric values (nan or infinity) are not permitted."]}),
+        ({"name": "x", "amount": "1.23456"}, {"amount": ["found '1.23456': At most four decimals."]}),
+        (
+            {"name": "x", "amount": "NaN"},
+            {"amount": ["found 'NaN': Special numeric values (nan or infinity) are not permitted."]},
+        ),
+        ({"name": "x", "made_on": "31/02/2020"}, {"made_on": ["found '31/02/2020': Not a valid date."]}),
+        ({"name": "x", "nam": "y"}, {"nam": ["Unknown field. Did you mean name?"]}),
         (
             {"name": "x", "currency": "XYZ"},
             {"currency": ["XYZ is no ISO 4217 currency code; expected for example EUR."]},
@@ -63,8 +68,10 @@ def current(crm_app, types, thing):
         (
             {"name": "x", "extensions": {"toyrecords": {"stars": 9}}, "state": "lost"},
             {
-                "state": ["Expected one of: new, used, broken."],
-                "extensions.toyrecords.stars": ["Must be greater than or equal to 1 and less than or equal to 5."],
+                "state": ["found 'lost': Expected one of: new, used, broken."],
+                "extensions.toyrecords.stars": [
+                    "found 9: Must be greater than or equal to 1 and less than or equal to 5."
+                ],
             },
         ),
     ],

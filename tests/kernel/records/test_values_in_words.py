@@ -80,3 +80,11 @@ def test_a_base_amount_carries_the_base_currency(admin, sale):
 
     assert re.search(r"Amount in the base currency \S*1,234\.50", text)
     assert "Amount in the base currency 1,234.5" not in text
+
+
+def test_a_rate_is_shown_with_all_its_decimals(admin, api):
+    rate = {"from_currency": "CHF", "to_currency": "USD", "rate": "1.123456", "valid_on": "2026-11-20"}
+    made = api("administrator").post("/api/exchange-rates", rate).json
+
+    assert "1.123456" in _text(admin.get("/exchange-rates?from_currency=CHF"))
+    assert "1.123456" in _text(admin.get(f"/exchange-rates/{made['id']}"))

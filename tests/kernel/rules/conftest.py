@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
+from crm_kernel.access.acting import actor_for
 from crm_kernel.access.actor import SYSTEM
 from crm_kernel.customers.models import Customer
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.services import create_record, run_action, update_record
 from crm_kernel.rules.models import RuleRun
-from crm_kernel.rules.principals import actor_of_user
 from crm_kernel.testing.factories import detached
 
 SET_NOTES = {"action": "kernel.set_field", "params": {"field": "notes", "value": "seen by the rule"}}
@@ -32,7 +32,7 @@ def rule(unit, login):
             **values,
         }
         with unit() as uow:
-            actor = as_ if as_ is SYSTEM else actor_of_user(uow, uow.session.merge(as_ or administrator, load=False))
+            actor = as_ if as_ is SYSTEM else actor_for(uow, uow.session.merge(as_ or administrator, load=False))
         with unit(actor) as uow:
             made = create_record(uow, record_type("rule"), payload)
             uow.session.flush()
@@ -85,3 +85,9 @@ def change(unit):
             update_record(uow, record_type(type_name), made.uid, changes, version=version)
 
     return run
+
+
+@pytest.fixture
+def past(factories):
+    """Three firms and two people that were there before any rule."""
+    return [factories.organization() for _ in range(3)], [factories.person() for _ in range(2)]

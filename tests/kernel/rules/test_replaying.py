@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
+from html import unescape
 
-import pytest
 import sqlalchemy as sa
 
 from crm_kernel.access.models import AuditLog
-from crm_kernel.rules.models import Rule
+from crm_kernel.events.models import StoredEvent
+from crm_kernel.records.plan import record_type
+from crm_kernel.rules import jobs, replaying
+from crm_kernel.rules.jobs import forget_runs
+from crm_kernel.rules.models import Rule, RuleRun
 
 SINCE = "2020-01-01T00:00:00Z"
 FIRMS = {"field": "kind", "op": "eq", "value": "organization"}
-
-
-@pytest.fixture
-def past(factories):
-    """Three firms and two people that were there before any rule."""
-    return [factories.organization() for _ in range(3)], [factories.person() for _ in range(2)]
 
 
 def test_a_replay_counts_and_changes_nothing(rule, past, unit, api, deliver_events, customer, runs):
@@ -35,12 +35,49 @@ def test_a_replay_counts_and_changes_nothing(rule, past, unit, api, deliver_even
     assert customer(past[0][0]).notes is None
 
 
+def test_a_replay_says_what_the_rule_would_have_done(rule, past, cli, login):
+    made = rule(condition=FIRMS)
+    month = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+
+    told = cli("rules", "replay", str(made.uid), "--since", "2020-01-01")
+    page = login("administrator").get(f"/rules/{made.uid}/try?since=2020-01-01").text
+
+    for text in (
+        "Since January 1, 2020 it would have run 3 times, out of 5 events.",
+        "Each time: Set a field (Field: Notes, Value: seen by the rule).",
+        "Records left alone, because this does not hold today: 2. (Kind is Organization)",
+    ):
+        assert text in told.stdout
+        assert text in page
+    assert f"{month}\t3" in told.stdout
+    assert f"{dt.datetime.now(dt.UTC):%B %Y}" in page
+    assert "Nothing was changed." in told.stderr
+
+
+def test_a_replay_of_nothing_says_so(rule, cli):
+    made = rule(condition=FIRMS)
+
+    told = cli("rules", "replay", str(made.uid), "--since", "2020-01-01")
+
+    assert "Nothing has happened since January 1, 2020 that it follows: it would have run not once." in told.stdout
+
+
 def test_a_replay_looks_no_further_back_than_asked(rule, past, api, unit):
     made = rule(condition=FIRMS)
     tomorrow = (dt.datetime.now(dt.UTC) + dt.timedelta(days=1)).isoformat()
 
     assert api("administrator").get(f"/api/rules/{made.uid}/replay", since=tomorrow).json["events"] == 0
     assert api("administrator").get(f"/api/rules/{made.uid}/replay").status_code == 422
+
+
+def test_an_event_stored_late_does_not_hide_those_before_it(rule, past, api, unit, monkeypatch):
+    made = rule()
+    monkeypatch.setattr(replaying, "BATCH", 2)
+    with unit() as uow:
+        latest = uow.session.scalars(sa.select(StoredEvent).order_by(StoredEvent.id.desc()).limit(1)).one()
+        latest.occurred_at = dt.datetime(2019, 12, 31, tzinfo=dt.UTC)
+
+    assert api("administrator").get(f"/api/rules/{made.uid}/replay", since=SINCE).json["events"] == 4
 
 
 def test_a_replay_is_done_once_when_asked_for(rule, past, cli, deliver_events, customer, runs):
@@ -58,7 +95,6 @@ def test_a_replay_is_done_once_when_asked_for(rule, past, cli, deliver_events, c
 
 
 def test_records_that_are_gone_are_counted_apart(rule, past, unit, api):
-    from crm_kernel.records.plan import record_type
     from crm_kernel.records.services import delete_record
 
     made = rule(condition=FIRMS)
@@ -100,30 +136,23 @@ def test_somebody_else_replays_a_rule_with_his_own_eyes(rule, past, api):
     assert (found["fitting"], found["gone"], found["sample"]) == (0, 5, [])
 
 
-def test_the_page_tries_counts_and_does(rule, past, login, deliver_events, runs):
-    made = rule(condition=FIRMS)
-    administrator = login("administrator")
-
-    tried = administrator.post(f"/rules/{made.uid}/try", data={"record": str(past[0][0].uid)}).get_data(as_text=True)
-    counted = administrator.get(f"/rules/{made.uid}/try?since=2020-01-01").get_data(as_text=True)
-    administrator.post(f"/rules/{made.uid}/replay", data={"since": "2020-01-01"})
-    deliver_events()
-
-    assert "seen by the rule" in tried
-    assert "Do it now for 3 events" in counted
-    assert [run.outcome for run in runs()] == ["done"] * 3
-
-
 def test_a_condition_is_built_and_kept(rule, unit, login):
     made = rule(enabled=False)
     administrator = login("administrator")
     built = "f.join=all&f.0.field=kind&f.0.op=eq&f.0.value=organization"
 
-    page = administrator.get(f"/rules/{made.uid}/condition?{built}&do=apply").get_data(as_text=True)
+    page = administrator.get(f"/rules/{made.uid}/condition?{built}").get_data(as_text=True)
+    # What a browser with scripts gets for every change.
+    part = administrator.get(f"/rules/{made.uid}/condition?{built}", headers={"HX-Request": "true"}).text
     tree = '{"field":"kind","op":"eq","value":"organization"}'
     answer = administrator.post(f"/rules/{made.uid}/condition", data={"tree": tree, "version": "1"})
 
-    assert "Keep this condition" in page
+    for text in (page, part):
+        kept = re.search(r'form="filter-keep" name="tree" value="([^"]*)"', text)
+        assert kept
+        assert json.loads(unescape(kept[1])) == {"and": [FIRMS]}
+        assert f'id="filter-keep" method="post" action="/rules/{made.uid}/condition"' in text
+        assert 'value="apply"' not in text
     assert answer.status_code == 303
     with unit() as uow:
         assert uow.session.get(Rule, made.id).condition == FIRMS
@@ -173,3 +202,54 @@ def test_rules_are_listed_shown_and_switched_by_command(rule, cli):
     assert cli("rules", "list", "--enabled", "--json").json() == []
     cli("rules", "enable", "Welcome")
     assert cli("rules", "list", "--json").json()[0]["runs_as"] == "Ada Admin"
+
+
+def test_what_was_done_long_ago_is_not_done_again(rule, factories, unit, cli, deliver_events, customer, runs):
+    made = rule(condition=FIRMS)
+    firm = factories.organization()
+    factories.person()
+    deliver_events()
+    with unit() as uow:
+        uow.session.execute(sa.update(RuleRun).values(at=uow.now - dt.timedelta(days=100)))
+
+    with unit() as uow:
+        forget_runs(uow, {})
+    found = cli("rules", "replay", str(made.uid), "--since", "2020-01-01", "--apply", "--json").json()
+
+    assert (found["already_done"], found["left"]) == (1, 0)
+    assert [(run.outcome, run.record) for run in runs()] == [("done", firm.uid)]
+
+
+def test_what_was_done_is_forgotten_after_its_event(rule, factories, unit, deliver_events, runs):
+    rule(condition=FIRMS)
+    factories.organization()
+    deliver_events()
+    with unit() as uow:
+        uow.session.execute(sa.update(RuleRun).values(at=uow.now - dt.timedelta(days=500)))
+        uow.session.execute(sa.delete(StoredEvent))
+
+    with unit() as uow:
+        forget_runs(uow, {})
+
+    assert runs() == []
+
+
+def test_the_log_is_forgotten_in_chunks(rule, factories, unit, deliver_events, runs, monkeypatch):
+    monkeypatch.setattr(jobs, "_FORGOTTEN", 2)
+    rule(condition=FIRMS)
+    for _ in range(3):
+        factories.organization()
+    for _ in range(2):
+        factories.person()
+    deliver_events()
+    with unit() as uow:
+        uow.session.execute(sa.update(RuleRun).values(at=uow.now - dt.timedelta(days=100)))
+
+    checkpoint, chunks = None, 0
+    while chunks == 0 or checkpoint is not None:
+        with unit() as uow:
+            checkpoint = forget_runs(uow, {"checkpoint": checkpoint} if checkpoint else {})
+        chunks += 1
+
+    assert [run.outcome for run in runs()] == ["done"] * 3
+    assert chunks == 3

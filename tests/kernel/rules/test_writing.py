@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from crm_kernel.access.actor import SYSTEM
+from crm_kernel.jobs.models import JobSchedule
+from crm_kernel.rules.jobs import SCHEDULED
 from crm_kernel.rules.models import Rule
 from crm_kernel.testing.factories import detached
 
@@ -85,7 +88,6 @@ def test_an_enabled_schedule_fires_for_every_record_that_fits(
     rule, factories, crm_app, unit, deliver_events, runs, customer
 ):
     from crm_kernel.jobs.services import enqueue
-    from crm_kernel.rules.jobs import SCHEDULED
 
     made = rule(event=None, cron="30 7 * * 1-5", condition={"field": "kind", "op": "eq", "value": "organization"})
     firms = [factories.organization() for _ in range(3)]
@@ -101,11 +103,6 @@ def test_an_enabled_schedule_fires_for_every_record_that_fits(
 
 
 def test_disabling_takes_the_schedule_away_and_a_new_time_moves_it(rule, unit, api):
-    import sqlalchemy as sa
-
-    from crm_kernel.jobs.models import JobSchedule
-    from crm_kernel.rules.jobs import SCHEDULED
-
     made = rule(event=None, cron="30 7 * * 1-5")
     administrator = api("administrator")
     path = f"/api/rules/{made.uid}"
@@ -157,3 +154,61 @@ def test_the_command_line_leaves_a_rule_to_whom_it_belongs(rule, unit):
         disable_rule(uow, found)
         enable_rule(uow, found)
         assert detached(uow, found).principal_id == made.principal_id
+
+
+@pytest.fixture
+def schedules(unit):
+    """Read the schedules of rules: (cron, key of the user)."""
+
+    def read():
+        with unit() as uow:
+            query = sa.select(JobSchedule.uid, JobSchedule.cron, JobSchedule.user_id)
+            return uow.session.execute(query.where(JobSchedule.job == SCHEDULED)).all()
+
+    return read
+
+
+@pytest.mark.parametrize("verb", ["disable", "delete"])
+def test_a_rule_whose_schedule_is_gone_still_lets_itself_be_stopped(rule, unit, api, verb):
+    made = rule(event=None, cron="30 7 * * 1-5")
+    administrator, path = api("administrator"), f"/api/rules/{made.uid}"
+    with unit() as uow:
+        uow.session.execute(sa.delete(JobSchedule).where(JobSchedule.job == SCHEDULED))
+
+    etag = administrator.etag(path)
+    if verb == "disable":
+        answer = administrator.post(f"{path}/disable", If_Match=etag)
+    else:
+        answer = administrator.delete(path, If_Match=etag)
+
+    assert answer.status_code in (200, 204)
+
+
+def test_the_schedule_of_a_rule_is_changed_by_the_rule_alone(rule, unit, cli, schedules, login, api):
+    made = rule(event=None, cron="30 7 * * 1-5")
+    [row] = schedules()
+
+    for refused in (("set", str(row.uid), "0 9 * * *"), ("pause", str(row.uid)), ("remove", str(row.uid))):
+        assert "follows a record (rule)" in cli("jobs", "schedule", *refused).stderr
+    page = login("administrator").get("/jobs/schedules").get_data(as_text=True)
+    administrator, path = api("administrator"), f"/api/jobs/schedules/{row.uid}"
+    paused = administrator.post(f"{path}/pause", {}, If_Match=administrator.etag(path))
+    moved = administrator.patch(path, {"cron": "0 9 * * *"})
+
+    assert (paused.status_code, moved.status_code, schedules()) == (422, 422, [row])
+    assert "follows a record (rule)" in moved.text
+    assert f"/rules/{made.uid}/runs" in page
+    assert f"/jobs/schedules/{row.uid}" not in page
+
+
+def test_a_schedule_in_the_time_of_its_user_goes_over_to_whoever_changes_the_rule(rule, schedules, login, api):
+    made = rule(event=None, cron="30 7 * * 1-5", timezone="user")
+    other = api("administrator")
+    path = f"/api/rules/{made.uid}"
+    [before] = schedules()
+
+    other.patch(path, {"condition": {"field": "kind", "op": "eq", "value": "organization"}})
+
+    [after] = schedules()
+    assert after.cron == before.cron
+    assert after.user_id not in (None, before.user_id)

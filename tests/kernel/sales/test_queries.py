@@ -17,7 +17,9 @@ from crm_kernel.sales.catalogue import (
     update_exchange_rate,
     update_product,
 )
-from crm_kernel.sales.queries import recent_sales_of, sales_by, sales_of
+from crm_kernel.sales.figures import ledger_figures
+from crm_kernel.sales.money import LARGEST
+from crm_kernel.sales.queries import sales_by, sales_of
 from crm_kernel.sales.services import Line, refund_sale
 
 DAY = dt.date
@@ -29,6 +31,16 @@ def test_currencies_are_never_mixed_in_a_total(uow, sell, rate):
     sell("50", "EUR", on=DAY(2026, 2, 1))
 
     assert [(found.count, found.base_amount) for found in sales_by(uow)] == [(2, 110)]
+
+
+def test_figures_are_exact_also_where_a_sum_has_more_than_64_bits(uow, sell):
+    for amount in (LARGEST, LARGEST, LARGEST, Decimal("-0.0001"), Decimal("-17.5")):
+        sell(str(amount))
+
+    figures = ledger_figures(uow)
+
+    assert figures.amounts == {"USD": 3 * LARGEST - Decimal("17.5001")}
+    assert figures.base_amount == 3 * LARGEST - Decimal("17.5001")
 
 
 def test_an_empty_ledger_has_a_total_of_nothing(uow):
@@ -117,7 +129,6 @@ def test_a_customers_sales_are_summed_up_in_one_query(uow, sell, count_queries):
 
     queries.at_most(1)
     assert (found.count, found.base_amount, found.last_year, found.last_at) == (2, 17, 7, last.occurred_at)
-    assert [sale.amount for sale in recent_sales_of(uow, ada)] == [7, 10]
 
 
 def test_a_sale_is_read_with_its_lines_and_written_by_nobody(uow, sell):
@@ -174,3 +185,16 @@ def test_the_refund_action_stands_on_the_page_of_a_sale_only(uow, sell):
     given_back = recent = uow.session.query(type(sale)).filter_by(refund_of_id=sale.id).one()
     assert recent.amount == -4
     assert (refund.available(sale), refund.available(given_back)) == (True, False)
+
+
+def test_a_customers_sum_says_when_sales_were_converted_at_the_rates_of_their_days(uow, sell, rate, factories):
+    ada, day = factories.person(), dt.date(2026, 3, 1)
+    rate("JPY", "0.01", day), rate("KWD", "3.25", day)
+    sell("5", customer=ada, on=day)
+    alone = sales_of(uow, ada)
+    sell("1000", "JPY", customer=ada, on=day), sell("1.234", "KWD", customer=ada, on=day)
+
+    found = sales_of(uow, ada)
+
+    assert (alone.base_amount, alone.converted) == (Decimal(5), False)
+    assert (found.base_amount, found.converted) == (Decimal("19.0105"), True)  # 5 + 10 + 4.0105

@@ -297,3 +297,33 @@ def test_the_address_an_event_names_is_a_uuid_and_never_a_key(admin, webhook, re
     data = receiver.received[-1].json["data"]
     assert uuid.UUID(data["customer_id"])
     assert not any(isinstance(value, int) for value in data.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://127.0.0.1/hook", "not a public address"),
+        ("https://2130706433/hook", "not a public address"),
+        ("https://[::ffff:10.0.0.1]/hook", "not a public address"),
+        ("http://hooks.example.com/hook", "only https"),
+        ("https://hooks.example.com:2525/hook", "2525"),
+        ("https://a..b/hook", "Not a web address"),
+        (f"https://{'a' * 64}.example/hook", "Not a web address"),
+    ],
+)
+def test_an_address_that_no_request_may_go_to_is_refused_when_it_is_given(admin, configure, url, said):
+    configure(outbound_trusted_networks=())
+
+    answer = admin.post("/api/webhooks", {"name": "Sink", "url": url, "events": ["*"]})
+
+    assert answer.status_code == 422
+    assert said in answer.json["errors"]["url"][0]
+    assert admin.get("/api/webhooks").json["items"] == []
+
+
+def test_a_name_is_taken_since_what_it_stands_for_is_checked_when_it_is_dialled(admin, configure):
+    configure(outbound_trusted_networks=())
+
+    made = admin.post("/api/webhooks", {"name": "Sink", "url": "https://hooks.example.com/hook", "events": ["*"]})
+
+    assert made.status_code == 201

@@ -136,12 +136,15 @@ def test_the_secret_is_in_no_answer_log_or_list(webhook, admin, unit, login):
         admin.get(path).text for path in (webhook, "/api/webhooks", "/api/webhook-deliveries", "/api/openapi.json")
     ]
     browser = login("administrator")
-    texts += [browser.get(path).text for path in ("/webhooks", webhook.removeprefix("/api"), "/webhooks/export.csv")]
+    pages = [browser.get(path) for path in ("/webhooks", webhook.removeprefix("/api"), "/webhooks/export.csv")]
+    texts += [page.text for page in pages]
     with unit() as uow:
         texts += [str(row) for row in uow.session.execute(sa.text("SELECT * FROM webhook_endpoint"))]
         texts += [str(row) for row in uow.session.execute(sa.text("SELECT * FROM audit_log"))]
         texts += [str(row) for row in uow.session.execute(sa.text("SELECT * FROM audit_payload"))]
 
+    assert [page.status_code for page in pages] == [200, 200, 200]
+    assert f"crm webhooks test {webhook.rpartition('/')[2]}" in pages[1].text
     assert secret.startswith("whsec_")
     assert [text for text in texts if secret in text or secret.removeprefix("whsec_") in text] == []
 

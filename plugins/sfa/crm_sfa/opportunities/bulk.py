@@ -216,7 +216,7 @@ def _apply(
     if stage is not None:
         change_stage(uow, opportunity, stage, at=opportunity.closed_at or uow.now)
     if "amount" in changed or "currency" in changed:
-        opportunity.base_amount = ledger.in_base_currency(uow, opportunity)
+        ledger.value(uow, opportunity)
 
 
 def _reference_of(opportunity: Opportunity, row: Mapping[str, Any]) -> dict[str, Any]:

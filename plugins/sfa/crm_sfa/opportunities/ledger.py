@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from crm_kernel.customers.models import Customer
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.sales.bulk import NewSale, record_sales
 from crm_kernel.sales.models import Product, Sale
-from crm_kernel.sales.money import base_currency, local_day, rates_on
+from crm_kernel.sales.money import base_currency, base_quotes_on, local_day
 from crm_kernel.sales.services import Line, in_base, record_sale, refund_sale
 from crm_kernel.touchpoints.services import record_interaction
 from crm_sfa.opportunities.models import Opportunity
@@ -25,41 +24,45 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 __all__ = [
-    "base_currency", "convert_many", "in_base_currency", "lacks_sale", "record_win", "record_wins", "refund_win",
-    "tell_timeline",
+    "base_currency", "convert_many", "lacks_sale", "record_win", "record_wins", "refund_win",
+    "tell_timeline", "value",
 ]  # fmt: skip
 
 #: Who tells the ledger and the timeline.
 SOURCE = "sfa"
 
 
-def in_base_currency(uow: UnitOfWork, opportunity: Opportunity) -> Decimal | None:
-    """Return what an opportunity is worth in the base currency, at the rate of the day it closed, else of today.
+def value(uow: UnitOfWork, opportunity: Opportunity) -> None:
+    """Set what an opportunity is worth in the base currency, at the rate of the day it closed, else of today.
 
-    None without an amount, and without a known rate while it is open; at most one query.
+    Nothing without an amount, and without a known rate while it is open; at most three queries.
 
     Raises:
         InvalidInput: it is more than the ledger holds.
     """
+    opportunity.base_amount = opportunity.rate = opportunity.rate_on = None
     if opportunity.amount is None or opportunity.currency is None:
-        return None
+        return
     pair = (opportunity.currency, _rate_day(uow, opportunity.closed_at))
-    rate = _known_rates(uow, {pair}).get(pair)
-    return None if rate is None else in_base(opportunity.amount, rate)
+    quote = base_quotes_on(uow, {pair}).get(pair)
+    if quote is not None:
+        opportunity.base_amount = in_base(opportunity.amount, quote.rate)
+        opportunity.rate, opportunity.rate_on = quote.rate, pair[1]
 
 
 def convert_many(uow: UnitOfWork, rows: Sequence[dict[str, Any]], problems: dict[str, list[str]]) -> list[int]:
-    """Set ``base_amount`` of many rows; return the places of those whose rate is not known; one query per currency.
+    """Set ``base_amount``, ``rate`` and ``rate_on`` of many rows; return the places of those whose rate is not known; one query per currency.
 
     Rows that are worth more than the ledger holds are added to ``problems`` as ``<place>.amount``.
     """
     pairs = [(row["currency"], _rate_day(uow, row["closed_at"])) for row in rows]
-    rates = _known_rates(uow, {pair for pair, row in zip(pairs, rows, strict=True) if row["amount"] is not None})
+    quotes = base_quotes_on(uow, {pair for pair, row in zip(pairs, rows, strict=True) if row["amount"] is not None})
     missing = []
     for place, (pair, row) in enumerate(zip(pairs, rows, strict=True)):
-        known = row["amount"] is not None and pair in rates
+        known = row["amount"] is not None and pair in quotes
         try:
-            row["base_amount"] = in_base(row["amount"], rates[pair]) if known else None
+            row["base_amount"] = in_base(row["amount"], quotes[pair].rate) if known else None
+            row["rate"], row["rate_on"] = (quotes[pair].rate, pair[1]) if known else (None, None)
         except InvalidInput as error:
             problems.update({f"{place}.{path}": messages for path, messages in error.errors.items()})
         if row["amount"] is not None and not known:
@@ -88,6 +91,7 @@ def record_win(uow: UnitOfWork, opportunity: Opportunity) -> None:
     customer_id = told.pop("customer_id")
     sale = record_sale(uow, **told, customer=uow.session.get(Customer, customer_id) if customer_id else None)
     opportunity.sale_id, opportunity.base_amount = sale.id, sale.base_amount
+    opportunity.rate, opportunity.rate_on = sale.rate, local_day(sale.occurred_at)
     opportunity.times_sold += 1
 
 
@@ -174,27 +178,3 @@ def _reference(uid: UUID, times_sold: int) -> str:
 
 def _rate_day(uow: UnitOfWork, closed_at: dt.datetime | None) -> dt.date:
     return local_day(closed_at or uow.now)
-
-
-def _known_rates(uow: UnitOfWork, pairs: Iterable[tuple[str, dt.date]]) -> dict[tuple[str, dt.date], Decimal]:
-    days: dict[str, set[dt.date]] = {}
-    for currency, day in pairs:
-        days.setdefault(currency, set()).add(day)
-    found: dict[tuple[str, dt.date], Decimal] = {}
-    for currency, its_days in days.items():
-        found |= _rates_of(uow, currency, sorted(its_days))
-    return found
-
-
-def _rates_of(uow: UnitOfWork, currency: str, days: Sequence[dt.date]) -> dict[tuple[str, dt.date], Decimal]:
-    """Return the rates of ascending days; the days before the first known rate are left out."""
-    try:
-        return rates_on(uow, [(currency, day) for day in days])
-    except InvalidInput:
-        if len(days) < 2:
-            return {}
-    # A rate holds until the next one, so that all days from some day on are known: look for it by halves.
-    middle = len(days) // 2
-    later = _rates_of(uow, currency, days[middle:])
-    whole = len(later) == len(days) - middle
-    return _rates_of(uow, currency, days[:middle]) | later if whole else later

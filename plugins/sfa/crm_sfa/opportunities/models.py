@@ -8,7 +8,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from crm_kernel.database import OwnedMixin, RecordMixin, utcnow
+from crm_kernel.database import OwnedMixin, Rate, RecordMixin, utcnow
 from crm_sfa.base import Base
 
 
@@ -34,6 +34,9 @@ class Opportunity(RecordMixin, OwnedMixin, Base):
     currency: Mapped[str | None] = mapped_column(sa.String(3))
     #: The amount in the company's base currency; final once won. Only this is ever summed.
     base_amount: Mapped[Decimal | None]
+    #: What one unit of ``currency`` was worth then, and the day whose rate that is; empty while no rate is known.
+    rate: Mapped[Decimal | None] = mapped_column(Rate)
+    rate_on: Mapped[dt.date | None]
     #: The day it began, in the history of imported ones too.
     opened_on: Mapped[dt.date]
     #: While open the day it is expected to close, afterwards the day it did.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import url_for
 from flask_babel import format_datetime, format_timedelta, pgettext
@@ -12,11 +12,15 @@ from flask_babel import gettext as _
 from crm_kernel.contributions import InProgress
 from crm_kernel.records.pages.presenting import money_text, plain_text
 from crm_sfa.links import opportunity_list, opportunity_page
+from crm_sfa.opportunities.hiding import amounts_hidden, hidden_of
 from crm_sfa.opportunities.ledger import base_currency
 from crm_sfa.opportunities.queries import SHOWN, open_opportunities_of, own_workload, steps_of
 from crm_sfa.opportunities.rules import today_of
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from decimal import Decimal
+
     from crm_kernel.customers.models import Customer
     from crm_kernel.unit_of_work import UnitOfWork
     from crm_sfa.opportunities.models import Opportunity
@@ -29,6 +33,7 @@ def customer_panel(uow: UnitOfWork, customer: Customer) -> Mapping[str, Any]:
     """Return the context of the customer page's card; one query."""
     today = today_of(uow)
     found = open_opportunities_of(uow, customer.id)
+    amounts, days = not amounts_hidden(uow), not hidden_of(uow, "close_date")
     return {
         "opportunities": [
             {
@@ -36,10 +41,10 @@ def customer_panel(uow: UnitOfWork, customer: Customer) -> Mapping[str, Any]:
                 "name": row.name,
                 "stage": row.stage,
                 "color": row.color,
-                "amount": money_text(row.amount, row.currency),
+                "amount": money_text(row.amount, row.currency) if amounts else "",
                 "probability": row.probability,
-                "close_date": plain_text(row.close_date) if row.close_date else None,
-                "late": row.close_date is not None and row.close_date < today,
+                "close_date": plain_text(row.close_date) if row.close_date and days else None,
+                "late": days and row.close_date is not None and row.close_date < today,
             }
             for row in found
         ],
@@ -53,12 +58,13 @@ def customer_context(uow: UnitOfWork, customer: Customer) -> Sequence[InProgress
     if not uow.actor.may("sfa.opportunity.read"):
         return []
     found = sorted(open_opportunities_of(uow, customer.id), key=lambda row: row.stage_since, reverse=True)
+    amounts, since = not amounts_hidden(uow), not hidden_of(uow, "stage_since")
     return [
         InProgress(
             label=_("Opportunity: %(stage)s", stage=row.stage),
-            title=" · ".join(filter(None, (row.name, money_text(row.amount, row.currency)))),
+            title=" · ".join(filter(None, (row.name, money_text(row.amount, row.currency) if amounts else ""))),
             url=opportunity_page(row.uid),
-            since=row.stage_since,
+            since=row.stage_since if since else None,
             icon="target-arrow",
         )
         for row in found
@@ -74,10 +80,36 @@ def workload_tile(uow: UnitOfWork) -> Mapping[str, Any] | None:
     late = opportunity_list(owner="me", status="open", close_date__lt=today_of(uow).isoformat())
     facts = [
         {"label": pgettext("opportunities", "Open"), "kind": "number", "text": plain_text(found.deals), "url": mine},
-        {"label": _("Value"), "kind": "money", "text": money_text(found.value, base_currency()), "url": mine},
-        {"label": _("Should have closed"), "kind": "number", "text": plain_text(found.overdue), "url": late},
     ]
+    if not amounts_hidden(uow):
+        facts.append({"label": _("Value"), "kind": "money", "text": value_text(found.value, found), "url": mine})
+    if not hidden_of(uow, "close_date"):
+        overdue = plain_text(found.overdue)
+        facts.append({"label": _("Should have closed"), "kind": "number", "text": overdue, "url": late})
     return {"facts": facts}
+
+
+class Converted(Protocol):
+    """What a sum in the base currency is made of."""
+
+    @property
+    def unvalued(self) -> int:
+        """How many amounts have no known rate."""
+
+    @property
+    def rates_since(self) -> dt.date | None:
+        """The oldest day of a rate that was used."""
+
+
+def value_text(value: Decimal, converted: Converted) -> str:
+    """Return a sum in the base currency with the oldest day of its rates, and how many amounts are not in it."""
+    missing = converted.unvalued
+    parts = [
+        money_text(value, base_currency()),
+        _("at rates since %(day)s", day=plain_text(converted.rates_since)) if converted.rates_since else "",
+        _("%(count)s without an exchange rate left out", count=plain_text(missing)) if missing else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _new_url(uow: UnitOfWork, customer: Customer) -> str | None:

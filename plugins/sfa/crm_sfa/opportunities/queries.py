@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from crm_kernel.access.policy import visible
 from crm_kernel.records.plan import record_type
+from crm_sfa.opportunities.ledger import base_currency
 from crm_sfa.opportunities.models import Opportunity, StageChange
 from crm_sfa.opportunities.rules import today_of
 from crm_sfa.pipelines.choices import OPEN
@@ -31,6 +33,10 @@ class Workload:
     overdue: int
     #: In the base currency.
     value: Decimal
+    #: Those with an amount whose exchange rate is not known: not in the value.
+    unvalued: int = 0
+    #: The oldest day whose rate is in the value; None where all of it is in the base currency.
+    rates_since: dt.date | None = None
 
 
 def seen_by(uow: UnitOfWork) -> sa.ColumnElement[bool]:
@@ -71,9 +77,17 @@ def own_workload(uow: UnitOfWork) -> Workload:
         sa.func.count(),
         sa.func.count(sa.case((late, 1))),
         sa.func.sum(Opportunity.base_amount),
+        *conversion(),
     ).where(Opportunity.status == OPEN, Opportunity.owner_id == uow.actor.user_id, seen_by(uow))
-    deals, overdue, value = uow.session.execute(statement).one()
-    return Workload(deals, overdue, value or Decimal(0))
+    deals, overdue, value, *converted = uow.session.execute(statement).one()
+    return Workload(deals, overdue, value or Decimal(0), *converted)
+
+
+def conversion() -> tuple[Any, Any]:
+    """Return aggregates over what is converted: how many have no known rate, and the oldest day of a rate in use."""
+    unvalued = sa.and_(Opportunity.amount.is_not(None), Opportunity.base_amount.is_(None))
+    foreign = sa.and_(Opportunity.base_amount.is_not(None), Opportunity.currency != base_currency())
+    return sa.func.count(sa.case((unvalued, 1))), sa.func.min(sa.case((foreign, Opportunity.rate_on)))
 
 
 def steps_of(uow: UnitOfWork, opportunity_id: int) -> Sequence[Any]:

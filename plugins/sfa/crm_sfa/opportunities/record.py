@@ -12,7 +12,9 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import lazy_pgettext
 
 from crm_kernel.errors import InvalidInput
+from crm_kernel.records.calendars.dates import CalendarDates
 from crm_kernel.records.record_type import Action, Board, BoardColumn, FormSection, RecordType, Services
+from crm_kernel.records.valued import Valued
 from crm_sfa.contract import OpportunityLost, OpportunityReopened, OpportunityWon
 from crm_sfa.opportunities import bulk, closing, services
 from crm_sfa.opportunities.models import Opportunity
@@ -96,6 +98,7 @@ OPPORTUNITY = RecordType(
         total="amount",
         choices=board_choices,
     ),
+    calendar=(CalendarDates(start="close_date"),),
     actions=(
         Action(
             name="win",
@@ -131,7 +134,9 @@ OPPORTUNITY = RecordType(
         create_many=bulk.create_opportunities,
         update_many=bulk.update_opportunities,
     ),
+    valued=Valued(open=lambda: Opportunity.status == OPEN),
     customer="customer_id",
+    in_use=lambda at: Opportunity.status == OPEN,
     timeline={
         OpportunityWon.name: lazy_pgettext("timeline", "Won"),
         OpportunityLost.name: lazy_pgettext("timeline", "Lost"),

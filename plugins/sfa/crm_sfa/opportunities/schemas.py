@@ -53,6 +53,8 @@ class OpportunitySchema(Schema):
         dump_only=True,
         metadata={"label": _l("Amount in base currency"), "computed": True, "show_as": "base_money"},
     )
+    rate = fields.Decimal(as_string=True, dump_only=True, metadata={"label": _l("Exchange rate"), "computed": True})
+    rate_on = fields.Date(dump_only=True, metadata={"label": _l("Exchange rate of"), "computed": True})
     stage_since = fields.AwareDateTime(dump_only=True, metadata={"label": _l("In this stage since"), "computed": True})
     closed_at = fields.AwareDateTime(dump_only=True, metadata={"label": _l("Closed at"), "computed": True})
 

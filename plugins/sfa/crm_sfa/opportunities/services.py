@@ -39,7 +39,7 @@ def create_opportunity(uow: UnitOfWork, data: Mapping[str, Any]) -> Opportunity:
     rules.check_dates(opened_on, values.get("close_date"))
     values |= {"pipeline_id": stage.pipeline_id, "stage_id": stage.id, "status": stage.category}
     opportunity = Opportunity(uid=uuid7(), opened_on=opened_on, stage_since=uow.now, created_at=uow.now, **values)
-    opportunity.base_amount = ledger.in_base_currency(uow, opportunity)
+    ledger.value(uow, opportunity)
     uow.session.add(opportunity)
     uow.session.flush()
     note_start(uow, opportunity)
@@ -106,6 +106,6 @@ def _follow(uow: UnitOfWork, opportunity: Opportunity, changed: Mapping[str, Any
     if opportunity.closed_at is not None and "close_date" in changed and opportunity.close_date is not None:
         opportunity.closed_at = noon(opportunity.close_date)
     if "amount" in changed or "currency" in changed:
-        opportunity.base_amount = ledger.in_base_currency(uow, opportunity)
+        ledger.value(uow, opportunity)
     if opportunity.status == WON and opportunity.sale_id is None and opportunity.amount is not None:
         ledger.record_win(uow, opportunity)

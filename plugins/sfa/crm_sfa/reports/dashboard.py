@@ -12,9 +12,12 @@ from flask import url_for
 from flask_babel import format_decimal, format_percent, pgettext
 from flask_babel import gettext as _
 
+from crm_kernel.errors import Forbidden
 from crm_kernel.records.pages.presenting import money_text, plain_text
 from crm_sfa.links import opportunity_list
+from crm_sfa.opportunities.hiding import AMOUNTS, hidden_of
 from crm_sfa.opportunities.ledger import base_currency
+from crm_sfa.opportunities.panels import value_text
 from crm_sfa.opportunities.rules import today_of
 from crm_sfa.pipelines.models import Pipeline
 from crm_sfa.reports import charts, queries
@@ -27,9 +30,15 @@ if TYPE_CHECKING:
 def dashboard_context(
     uow: UnitOfWork, scope: ReportScope, teams: Sequence[Any], arguments: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the template's context; ``arguments`` are the URL's, as the scope was read from them."""
+    """Return the template's context; ``arguments`` are the URL's, as the scope was read from them.
+
+    Raises:
+        Forbidden: the figures are made of fields that the actor may not see.
+    """
+    _refuse_hidden(uow)
     currency = base_currency()
     months = queries.won_by_month(uow, scope)
+    region = charts.region_chart(queries.won_by_region(uow, scope), scope, currency)
     return {
         "fields": _filter_fields(uow, teams, arguments),
         "presets": _presets(today_of(uow), arguments),
@@ -37,12 +46,19 @@ def dashboard_context(
         "charts": [
             charts.funnel_chart(queries.funnel_of(uow, scope), scope, currency),
             charts.month_chart(months, scope, currency),
-            charts.region_chart(queries.won_by_region(uow, scope), scope, currency),
-            charts.rep_chart(queries.won_by_rep(uow, scope), scope, currency),
+            *([] if hidden_of(uow, "region") else [region]),
+            *([] if hidden_of(uow, "owner") else [charts.rep_chart(queries.won_by_rep(uow, scope), scope, currency)]),
         ],
         "board_url": opportunity_list(view="board", pipeline=arguments.get("pipeline") or None),
         "list_url": opportunity_list(**scope.links()),
     }
+
+
+def _refuse_hidden(uow: UnitOfWork) -> None:
+    hidden = hidden_of(uow, *AMOUNTS, "status", "opened_on", "close_date")
+    if hidden:
+        text = _("The figures are made of %(fields)s, which your roles do not show.", fields=", ".join(hidden))
+        raise Forbidden(text)
 
 
 def _tiles(totals: queries.Totals, days: queries.DaysToWin, scope: ReportScope, currency: str) -> list[dict[str, Any]]:
@@ -52,7 +68,7 @@ def _tiles(totals: queries.Totals, days: queries.DaysToWin, scope: ReportScope, 
         {
             "label": pgettext("opportunities", "Open"),
             "value": plain_text(totals.open),
-            "hint": money_text(totals.open_value, currency),
+            "hint": value_text(totals.open_value, totals),
             "url": opportunity_list(status="open", **scope.links()),
             "icon": "target-arrow",
         },

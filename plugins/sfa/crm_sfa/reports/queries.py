@@ -6,6 +6,7 @@ days, which is small however many opportunities there are, so both databases giv
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,7 @@ from crm_kernel.access.policy import visible
 from crm_kernel.records.plan import record_type
 from crm_sfa.opportunities.ledger import base_currency
 from crm_sfa.opportunities.models import Opportunity
+from crm_sfa.opportunities.queries import conversion
 from crm_sfa.pipelines.choices import LOST, OPEN, WON
 from crm_sfa.pipelines.models import Pipeline, Stage
 from crm_sfa.reports.days import days_between
@@ -44,6 +46,10 @@ class Totals:
     open_value: Decimal = Decimal(0)
     #: Won ones whose amount is not known: counted as won, worth nothing here.
     won_without_value: int = 0
+    #: Open ones with an amount whose exchange rate is not known: not in ``open_value``.
+    unvalued: int = 0
+    #: The oldest day whose rate is in ``open_value``; None where all of it is in the base currency.
+    rates_since: dt.date | None = None
 
     @property
     def win_rate(self) -> float | None:
@@ -100,13 +106,13 @@ def totals_of(uow: UnitOfWork, scope: ReportScope) -> Totals:
     """Return counts and values by status; one query."""
     unknown = sa.func.count(sa.case((Opportunity.amount.is_(None), 1)))
     statement = (
-        sa.select(Opportunity.status, sa.func.count(), sa.func.sum(Opportunity.base_amount), unknown)
+        sa.select(Opportunity.status, sa.func.count(), sa.func.sum(Opportunity.base_amount), unknown, *conversion())
         .where(*conditions(uow, scope), open_or_in_period(scope))
         .group_by(Opportunity.status)
     )
     found = {row[0]: row[1:] for row in uow.session.execute(statement)}
-    won, lost, still = (found.get(status, (0, None, 0)) for status in (WON, LOST, OPEN))
-    return Totals(won[0], lost[0], still[0], won[1] or Decimal(0), still[1] or Decimal(0), won[2])
+    won, lost, still = (found.get(status, (0, None, 0, 0, None)) for status in (WON, LOST, OPEN))
+    return Totals(won[0], lost[0], still[0], won[1] or Decimal(0), still[1] or Decimal(0), won[2], *still[3:])
 
 
 def days_to_win(uow: UnitOfWork, scope: ReportScope) -> DaysToWin:

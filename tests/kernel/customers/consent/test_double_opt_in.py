@@ -9,11 +9,11 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from crm_kernel.access.reset import use_mail_transport
 from crm_kernel.customers.consent import asking
 from crm_kernel.customers.consent.models import Consent, Purpose, Suppression
 from crm_kernel.customers.consent.suppression import suppress
 from crm_kernel.customers.models import ContactPoint, Customer
+from crm_kernel.mail.transport import use_mail_transport
 from crm_kernel.testing.deliveries import deliver
 
 POINTS = [{"channel": "email", "value": "ada@crm.test"}]
@@ -24,7 +24,7 @@ WORDS = "I agree to a letter a month."
 def mails(crm_app):
     """The mails sent so far: (recipient, subject, text)."""
     sent = []
-    use_mail_transport(crm_app, lambda *mail: sent.append(mail))
+    use_mail_transport(crm_app, lambda mail: sent.append((mail.recipient, mail.subject, mail.text)))
     yield sent
     del crm_app.extensions["crm_mail_transport"]
 

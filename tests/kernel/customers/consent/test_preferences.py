@@ -118,14 +118,14 @@ def test_what_somebody_else_decided_cannot_be_chosen_away(stranger, path, unit, 
 
 
 def test_a_purpose_with_double_opt_in_waits_for_its_mail(stranger, path, unit, ledger, crm_app):
-    from crm_kernel.access.reset import use_mail_transport
+    from crm_kernel.mail.transport import use_mail_transport
     from crm_kernel.testing.deliveries import deliver
 
     sent = []
     with unit() as uow:
         uow.session.execute(sa.update(Purpose).where(Purpose.code == "marketing").values(double_opt_in=True))
     assert 'name="shown" value="marketing email"' not in stranger.get(path).text
-    use_mail_transport(crm_app, lambda *mail: sent.append(mail))
+    use_mail_transport(crm_app, lambda mail: sent.append((mail.recipient, mail.subject, mail.text)))
     try:
         answer = stranger.post(path, data={"shown": ["marketing email"], "wanted": ["marketing email"]})
         deliver(crm_app)

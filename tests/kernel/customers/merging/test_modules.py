@@ -174,3 +174,27 @@ def test_the_statements_do_not_grow_with_the_rows(uow, person, count_queries, ro
 
 
 _counts: dict[str, set[tuple[int, int]]] = {}
+
+
+def test_the_catalogue_is_not_read_again_for_each_merge(uow, person, count_queries):
+    unmerge(uow, merge(uow, person(), person()))
+    source, target = person(), person()
+
+    with count_queries() as there:
+        run = merge(uow, source, target)
+    with count_queries() as back:
+        unmerge(uow, run)
+
+    there.at_most(100)
+    back.at_most(35)
+    if uow.session.get_bind().dialect.name == "sqlite":
+        assert [text for text in (*there.statements, *back.statements) if text.startswith("PRAGMA")] == []
+
+
+def test_a_run_counts_the_rows_that_moved_and_only_those(uow, person):
+    source, target = person(contact_points=[{"channel": "email", "value": "ada@example.com"}]), person()
+
+    run = merge(uow, source, target)
+
+    assert {table: counts["moved"] for table, counts in run.counts.items() if "moved" in counts} == {"contact_point": 1}
+    assert {step["table"] for step in run.steps} <= {"contact_point", "customer", "person"}

@@ -147,9 +147,11 @@ class Maker:
         self.uow.session.add(DuplicateKey(key=ord(word), customer_id=customer.id))
 
 
-@settings(max_examples=12, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(one=PARTS, other=PARTS, things=THINGS, choices=st.dictionaries(st.sampled_from(["notes", "job_title"]), _WHO))
-def test_unmerging_gives_back_every_column(toybank, uow, person, tie, factories, snapshot, one, other, things, choices):
+def test_unmerging_gives_back_every_column(
+    toybank, uow, same_tables, person, tie, factories, snapshot, one, other, things, choices
+):
     nested = uow.session.begin_nested()
     try:
         customers = {"source": person(**one), "target": person(**other)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -39,6 +40,83 @@ def test_no_table_holds_anything_personal_afterwards(unit, zanzi, everything):
         (name, canary) for name, text in everything().items() for canary in CANARIES if canary.lower() in text.lower()
     }
     assert left == set()
+
+
+@pytest.fixture
+def mentioned(unit, zanzi):
+    """What mentions her inside of values: a dead letter, a job that waits, an answer, a message, a custom field."""
+    from crm_kernel.data_map.mentioned import note_mentioned
+    from crm_kernel.events.inbound.models import MessageSubject, WebhookMessage, WebhookSource
+    from crm_kernel.events.models import StoredEvent
+    from crm_kernel.events.webhooks.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+    from crm_kernel.jobs.models import JobRow, JobState
+    from crm_kernel.jobs.services import note_subjects
+    from crm_kernel.records.custom_fields.services import add_field
+    from crm_kernel.testing.people import add_user
+
+    her, friend = zanzi
+    with unit() as uow:
+        add_field(uow, "customer", "cf_adviser", "reference", target="customer")
+    with unit() as uow:
+        uow.session.get(Customer, friend.id).custom = {"cf_adviser": her.id, "cf_other": "stays"}
+        event = uow.session.scalars(sa.select(StoredEvent).where(StoredEvent.customer_uid == her.uid)).first()
+        user = add_user(uow, "manager")
+        eyes = {"user_id": user.id, "secret": "x"}
+        hook = WebhookEndpoint(name="x", url="https://hooks.example.org", events=[event.name], **eyes)
+        source = WebhookSource(name="in", kind="x", scheme="standard", token="x", token_digest="x", **eyes)
+        uow.session.add_all([hook, source])
+        uow.session.flush()
+
+        # As the kernel writes them: below the ORM, without an audit row.
+        def put(model, **values):
+            return uow.session.execute(sa.insert(model.__table__).values(**values)).inserted_primary_key[0]
+
+        told = {"event_uid": event.uid, "event_name": event.name, "error": CANARIES[4]}
+        sent = put(WebhookDelivery, webhook_id=hook.id, **told)
+        put(WebhookAttempt, uid=uuid4(), delivery_id=sent, at=uow.now, answer=CANARIES[1])
+        message = {"source_id": source.id, "message_id": "1", "content_type": "text/plain"}
+        said = f"customer {her.uid}"
+        became = put(WebhookMessage, body=CANARIES[0].encode(), result=said, **message)
+        note_mentioned(uow.session, MessageSubject.__table__, became, said)
+        common = {"module": "kernel", "error": CANARIES[4]}
+        told = {"customer": str(her.uid), "text": CANARIES[0]}
+        dead = JobRow(name="dead", payload=told, state=JobState.DEAD, **common)
+        waiting = JobRow(name="waiting", payload={"customer": str(her.uid)}, **common)
+        uow.session.add_all(
+            [
+                dead,
+                waiting,
+                JobRow(name="rule", partition=str(her.uid), payload={}, state=JobState.DEAD, **common),
+                JobRow(name="delivery", event_id=event.id, state=JobState.DONE, **common),
+                JobRow(name="theirs", payload={"text": "theirs"}, state=JobState.DEAD, module="kernel", error="theirs"),
+            ]
+        )  # fmt: skip
+        uow.session.flush()
+        for job in (dead, waiting):
+            note_subjects(uow.session, job.id, job.payload)
+    return her, friend
+
+
+def test_what_mentions_her_inside_of_values_is_emptied_and_listed(unit, mentioned, everything):
+    her, friend = mentioned
+    with unit() as uow:
+        planned = {(e.table, e.fate): e.rows for e in erasure_plan(uow, uow.session.get(Customer, her.id))}
+
+    entries = {(e["table"], e["fate"]): e["rows"] for e in _erase(unit, her)}
+
+    tables = everything()
+    left = {(name, canary) for name, text in tables.items() for canary in CANARIES if canary in text}
+    assert left == set()
+    assert "theirs" in tables["job"]
+    with unit() as uow:
+        assert uow.session.get(Customer, friend.id).custom == {"cf_other": "stays"}
+    expected = {
+        ("job", "kept"): 1, ("webhook_attempt", "emptied"): 1, ("webhook_delivery", "emptied"): 1,
+        ("webhook_message", "emptied"): 1, ("customer", "unlinked"): 1,
+    }  # fmt: skip
+    assert {place: entries.get(place) for place in expected} == expected
+    assert {place: planned.get(place) for place in expected} == expected
+    assert ("job", "emptied") in entries
 
 
 def test_rows_of_a_module_whose_code_is_gone_go_too(unit, zanzi):

@@ -89,12 +89,12 @@ def test_a_restored_backup_is_erased_again_and_nobody_else(unit, zanzi):
     her, _friend = zanzi
     with unit() as uow:
         digests = {erased_digest(her.uid)}
-        receipt = reapply(uow, digests)
+        (receipt,) = reapply(uow, digests).receipts
         assert (receipt.reason, receipt.customers) == ("reapplied", 1)
 
     assert names(unit) == {"Friendly Byron"}
     with unit() as uow:
-        assert reapply(uow, digests) is None
+        assert reapply(uow, digests).receipts == []
     with unit() as uow:
         assert verify(uow).found == 0
 
@@ -187,3 +187,9 @@ def test_many_are_erased_in_chunks_with_a_receipt_each(unit, idle, customer_fact
     assert names(unit) == {"called", "held"}
     with unit() as uow:
         assert sorted(uow.session.scalars(sa.select(Erasure.customers))) == [51, CHUNK]
+
+
+def test_the_plan_names_records_beside_their_tables(login, zanzi):
+    page = login("administrator").get(f"/customers/{zanzi[0].uid}/privacy").text
+
+    assert "Customers <code>customer</code>" in page

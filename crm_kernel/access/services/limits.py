@@ -1,0 +1,158 @@
+"""Nobody gives what he does not have, and nobody changes the account of somebody who may do more than he.
+
+Whoever may change roles would otherwise make himself administrator in two steps, and whoever may set passwords, or change
+addresses, would log in as one. The system itself holds everything, so commands are not limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from flask_babel import gettext as _
+
+from crm_kernel.access.actor import Actor, Scope, matches
+from crm_kernel.access.field_access import HIDDEN, opens
+from crm_kernel.access.grants import Reach, read_reach
+from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission
+from crm_kernel.errors import Forbidden
+
+if TYPE_CHECKING:
+    from crm_kernel.unit_of_work import UnitOfWork
+
+
+def covers(actor: Actor, permission: str, scope: Scope) -> bool:
+    """Say whether an actor himself holds a permission, or all that a pattern stands for, at least that far.
+
+    A pattern also stands for the permissions of modules to come: only a pattern that contains it covers it.
+    """
+    if "*" not in permission:
+        held = actor.scope_of(permission)
+        return held is not None and held >= scope
+    limits = actor.token_scopes
+    if limits is not None and not any(matches(limit, permission) for limit in limits):
+        return False
+    return any(reach >= scope and matches(pattern, permission) for pattern, reach in actor.grants.items())
+
+
+def refuse_beyond(actor: Actor, grants: Mapping[str, Scope]) -> None:
+    """Refuse to hand on grants that the actor does not hold himself.
+
+    Raises:
+        Forbidden: naming them.
+    """
+    beyond = sorted(permission for permission, scope in grants.items() if not covers(actor, permission, scope))
+    if beyond:
+        message = _("%(who)s cannot give what he does not have: %(permissions)s.")
+        raise Forbidden(message % {"who": actor.name, "permissions": ", ".join(beyond)})
+
+
+def refuse_taking(actor: Actor, permission: str, scope: Scope) -> None:
+    """Refuse to take from a role, or to narrow, a grant that the actor does not hold himself.
+
+    Raises:
+        Forbidden: naming it.
+    """
+    if not covers(actor, permission, scope):
+        message = _("%(who)s cannot take what he does not have: %(permissions)s.")
+        raise Forbidden(message % {"who": actor.name, "permissions": permission})
+
+
+def refuse_taking_fields(uow: UnitOfWork, role: Role) -> None:
+    """Refuse to take fields from a role that grants more than the actor holds himself; one query.
+
+    Raises:
+        Forbidden: naming what.
+    """
+    for permission, scope in _grants_of(uow, role).items():
+        refuse_taking(uow.actor, permission, scope)
+
+
+def refuse_beyond_role(uow: UnitOfWork, role: Role, *, team_id: int | None = None) -> None:
+    """Refuse to hand on a role with grants, or with fields, that the actor does not have himself; two queries at most.
+
+    Args:
+        team_id: the team of whoever gets it.
+
+    Raises:
+        Forbidden: naming them.
+    """
+    grants = _grants_of(uow, role)
+    refuse_beyond(uow.actor, grants)
+    refuse_beyond_team(uow.actor, grants, team_id)
+    refuse_beyond_fields(uow, role, grants)
+
+
+def refuse_beyond_team(actor: Actor, grants: Mapping[str, Scope], team_id: int | None) -> None:
+    """Refuse to let grants at ``team`` reach a team that the actor does not reach himself. No query.
+
+    Raises:
+        Forbidden: he reaches neither the team nor all records.
+    """
+    if team_id is None or team_id in actor.team_ids:
+        return
+    if any(scope is Scope.TEAM and not covers(actor, name, Scope.ALL) for name, scope in grants.items()):
+        raise Forbidden(_("%(who)s cannot give the reach of a team that he does not reach himself.", who=actor.name))
+
+
+def refuse_over(uow: UnitOfWork, user: AppUser) -> None:
+    """Refuse to act on the account of somebody who may do, or see, what the actor may not; his own is his. One query.
+
+    Records of the user count as well: who reaches his team's only does not become the owner of another team's.
+
+    Raises:
+        Forbidden: the user's roles reach further than the actor's.
+    """
+    actor = uow.actor
+    if actor.kind == "user" and actor.user_id == user.id:
+        return
+    reach = read_reach(uow.session, user.id)
+    over = any(not covers(actor, name, _needed(actor, reach, scope)) for name, scope in reach.grants.items())
+    if over or _sees_more(actor, reach):
+        message = _("%(name)s may do what %(who)s may not: only somebody who may do as much changes this account.")
+        raise Forbidden(message % {"name": user.name, "who": actor.name})
+
+
+def refuse_beyond_fields(uow: UnitOfWork, role: Role, grants: Mapping[str, Scope]) -> None:
+    """Refuse grants that open a field by a role whose rules leave more of it than the actor has; no query without rules.
+
+    Of several roles the most open counts: whoever holds such a role beside his own would see what these hide.
+
+    Raises:
+        Forbidden: naming the fields.
+    """
+    if not uow.actor.field_rules:
+        return
+    rules = sa.select(FieldRule.record_type, FieldRule.field, FieldRule.access).where(FieldRule.role_id == role.id)
+    left = {(record_type, field): access for record_type, field, access in uow.session.execute(rules)}
+    beyond = sorted(
+        f"{record_type}.{field}"
+        for record_type, own in uow.actor.field_rules.items()
+        for field, access in own.items()
+        if opens(grants, record_type, left.get((record_type, field)), hidden=access == HIDDEN)
+    )
+    if beyond:
+        message = _("%(who)s cannot give what he does not have: %(permissions)s.")
+        raise Forbidden(message % {"who": uow.actor.name, "permissions": ", ".join(beyond)})
+
+
+def _grants_of(uow: UnitOfWork, role: Role) -> dict[str, Scope]:
+    query = sa.select(RolePermission.permission, RolePermission.scope).where(RolePermission.role_id == role.id)
+    return {permission: Scope(scope) for permission, scope in uow.session.execute(query)}
+
+
+def _needed(actor: Actor, reach: Reach, scope: Scope) -> Scope:
+    """Return how far an actor must reach himself to reach every record that a scope gives somebody else."""
+    if scope is not Scope.ALL and reach.team_ids and set(reach.team_ids) <= set(actor.team_ids):
+        return Scope.TEAM
+    return Scope.ALL
+
+
+def _sees_more(actor: Actor, reach: Reach) -> bool:
+    """Say whether somebody sees, or writes, a field that is hidden from the actor, or locked."""
+    return any(
+        opens(reach.grants, record_type, reach.field_rules.get(record_type, {}).get(field), hidden=access == HIDDEN)
+        for record_type, own in actor.field_rules.items()
+        for field, access in own.items()
+    )

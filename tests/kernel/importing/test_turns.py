@@ -1,0 +1,131 @@
+"""An import in the background goes on turn by turn, each with what its user may do by then."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from crm_kernel.access.actor import SYSTEM, Scope
+from crm_kernel.access.models import AppUser, RolePermission, UserRole
+from crm_kernel.access.services.users import deactivate_user
+from crm_kernel.records.importing import continuing, engine, runs, session
+from crm_kernel.sales.models import Sale
+
+PEOPLE = "kind,display_name\norganization,Acme\norganization,Bolt\n"
+SALES = "No,When,Who,Amount\n1,2026-01-02 10:00:00,R1,5\n2,2026-01-02 11:00:00,R1,6\n"
+MEANING = """
+match = ["source_plugin", "external_ref"]
+[columns]
+No = "external_ref"
+When = "occurred_at"
+Who = { field = "customer", lookup = { by = "external_ref" } }
+Amount = "amount"
+[constants]
+source_plugin = "shop"
+channel = "store"
+currency = "USD"
+title = "Receipt"
+"""
+
+
+@pytest.fixture
+def begun():
+    """Give a file to the API and return the id of its import."""
+
+    def begin(client, content, **parts):
+        data = {"file": (io.BytesIO(content.encode()), "file.csv"), **parts}
+        answer = client.open("POST", "/api/imports", data=data, content_type="multipart/form-data")
+        assert answer.status_code == 202, answer.get_data(as_text=True)
+        return UUID(answer.json["id"])
+
+    return begin
+
+
+@pytest.fixture
+def turn(crm_app, unit, monkeypatch):
+    """Give a run one turn of so many chunks of one row, and return its state, what it created and refused, and why it stopped."""
+    monkeypatch.setattr(session, "CHUNK", 1)
+
+    def take(uid, chunks):
+        clock = itertools.count()
+        monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        with crm_app.app_context():
+            continuing.take_turn(uid, chunks)
+        with unit() as uow:
+            run = runs.run_of(uow, uid)
+            [counts] = run.counts
+            return run.state, counts["created"], counts["refused"], run.failure
+
+    return take
+
+
+def test_who_was_deactivated_between_two_turns_imports_no_further_row(api, begun, turn, unit):
+    client = api("administrator")
+    api("administrator")  # the last one of them could not be deactivated
+    uid = begun(client, PEOPLE, record_type="customer")
+    assert turn(uid, 1) == ("running", 1, 0, None)
+
+    with unit(SYSTEM) as uow:
+        deactivate_user(uow, uow.session.get_one(AppUser, client.user.id))
+
+    assert turn(uid, 9) == ("stopped", 1, 0, "The account of who began this import was deactivated.")
+
+
+def test_what_a_user_may_not_see_any_more_is_not_found_by_a_row_of_the_next_turn(
+    api, begun, turn, unit, customer_factory
+):
+    customer_factory(kind="organization", display_name="Ada", external_ref="R1", source="x")
+    grants = {"customer.read": "all", "sale.read": "all", "sale.import": "all"}
+    client = api(grants=grants)
+    uid = begun(client, SALES, record_type="sale", mapping=MEANING)
+    assert turn(uid, 1) == ("running", 1, 0, None)
+
+    with unit() as uow:
+        held = sa.select(UserRole.role_id).where(UserRole.user_id == client.user.id)
+        seen = sa.and_(RolePermission.permission == "customer.read", RolePermission.role_id.in_(held))
+        uow.session.execute(sa.update(RolePermission).where(seen).values(scope=int(Scope.OWN)))
+
+    assert turn(uid, 9) == ("done", 1, 1, None)
+    with unit() as uow:
+        assert uow.session.scalars(sa.select(Sale.external_ref)).all() == ["1"]
+
+
+KEYED = '[columns]\nRef = "external_ref"\nName = "display_name"\nMail = "contact_points.email"\n' + (
+    'Staff = { field = "employees", empty = "keep" }\n[constants]\nkind = "organization"\nsource = "test"\n'
+)
+REPEATED = (
+    "Ref,Name,Mail,Staff\nA1,Acme,sales@acme.com,12\nA1,Acme,sales@acme.com,13\nA1,Acme,,12\nA1,acme corp,,\n"
+    "A1,Acme,,\nA2,Bolt,,\nA1,Acme,info@acme.com,12\nA0,Old,,5\nA0,New,,5\n"
+)
+
+
+@pytest.fixture
+def counted(begun, turn, unit, crm_app):
+    """Rehearse a file for a client in chunks of one row, or import it, and return the verdicts."""
+
+    def count(client, turns=((99,),), **parts):
+        uid = begun(client, REPEATED, record_type="customer", mapping=KEYED, **parts)
+        for chunks, *afresh in turns:
+            turn(uid, chunks)
+            if afresh:  # another process goes on
+                crm_app.extensions.pop("crm_imports", None)
+        with unit() as uow:
+            [counts] = runs.run_of(uow, uid).counts
+            return {name: counts[name] for name in ("created", "updated", "skipped", "refused") if counts[name]}
+
+    return count
+
+
+@pytest.mark.parametrize("turns", [((99,),), ((1, "afresh"), (2, "afresh"), (99,))], ids=["at once", "by others"])
+def test_a_rehearsal_tells_of_rows_that_repeat_a_record_what_the_import_does(api, counted, customer_factory, turns):
+    customer_factory(kind="organization", display_name="Old", source="test", external_ref="A0", employees=4)
+    client = api("administrator")
+
+    rehearsed = counted(client, turns, dry_run="true")
+
+    assert rehearsed == counted(client) == {"created": 2, "updated": 1, "skipped": 2, "refused": 4}
