@@ -246,6 +246,20 @@ def violations():
     return find
 
 
+@pytest.fixture(scope="session")
+def too_wide():
+    """Measure by how many pixels a page is wider than its window: ``too_wide(page)`` → 0 where nobody scrolls sideways.
+
+    A page whose stylesheets are still on their way is laid out without them: an icon alone is 605 pixels then.
+    """
+
+    def measure(page) -> int:
+        page.wait_for_load_state("load")
+        return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+    return measure
+
+
 def _violations(page, width: int, scheme: str) -> list[str]:
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")

@@ -68,7 +68,7 @@ def test_what_is_ticked_is_tried_changed_and_put_back(open_page, mills):
     assert regions(other, "Before") == MANY
 
 
-def test_all_that_the_filter_matches_are_changed_and_not_the_page_alone(open_page, mills, violations):
+def test_all_that_the_filter_matches_are_changed_and_not_the_page_alone(open_page, mills, violations, too_wide):
     page, other = open_page(width=360), open_page()
     page.goto(mills)
     page.locator("main tbody input[name=id]").first.check()
@@ -82,7 +82,7 @@ def test_all_that_the_filter_matches_are_changed_and_not_the_page_alone(open_pag
     assert violations(page, widths=(360,)) == []
     start(page, MANY)
 
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert too_wide(page) <= 0
     assert regions(other, "Alsace") == MANY
 
 
