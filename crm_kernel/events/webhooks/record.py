@@ -152,8 +152,7 @@ def _replay(uow: UnitOfWork, webhook: WebhookEndpoint, *, since: Any) -> None:
 
 def _shown(uow: UnitOfWork, webhook: Any) -> Mapping[str, Any]:
     """Return what the page of a webhook shows beside its facts: the condition in words, the last deliveries (one query) and the commands."""
-    from crm_kernel.events.webhooks.views import filter_of
-    from crm_kernel.records.pages.conditions import condition_text
+    from crm_kernel.records.pages.conditions import condition_text, stored_tree
     from crm_kernel.records.pages.presenting import cell_kind, cell_of, record_url
 
     type_ = record_type("webhook_delivery")
@@ -166,7 +165,7 @@ def _shown(uow: UnitOfWork, webhook: Any) -> Mapping[str, Any]:
     ]
     may_change = allowed(uow.actor, "webhook.update", webhook)
     return {
-        "condition_text": condition_text(uow, "customer", filter_of(webhook)),
+        "condition_text": condition_text(uow, "customer", stored_tree(webhook.filter)),
         "condition_url": url_for("webhooks.condition", uid=webhook.uid) if may_change else None,
         "deliveries": rows,
         "delivery_columns": [{"name": n, "label": fields[n].label, "kind": cell_kind(fields[n])} for n in names],

@@ -5,20 +5,88 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import orjson
-from flask import render_template, request
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import LazyString
 from flask_babel import gettext as _
+from werkzeug.wrappers import Response
 
+from crm_kernel.access.policy import authorize
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.filter_tree import parse_tree
 from crm_kernel.records.pages.filter_builder import builder_context
 from crm_kernel.records.pages.filter_words import tree_text
+from crm_kernel.records.pages.presenting import record_url
 from crm_kernel.records.plan import plan_of, record_types
+from crm_kernel.records.plan import record_type as type_named
+from crm_kernel.records.reading import record_of
+from crm_kernel.records.services import update_record
+from crm_kernel.unit_of_work import current_uow
+from crm_kernel.web.edge import permission
 
 if TYPE_CHECKING:
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
+
+
+def add_condition_pages(
+    blueprint: Blueprint, path: str, *, record_type: str, field: str, about: str, subtitle: LazyString
+) -> None:
+    """Add the page that builds the condition of a record which keeps it as JSON text, and the one that keeps it.
+
+    Both need ``<record_type>.update`` for the record. Their endpoints are ``condition`` and ``save_condition``.
+
+    Args:
+        path: of both, with ``<uuid:uid>`` for the record.
+        field: of the record, which holds the text.
+        about: record type that the condition chooses from.
+        subtitle: says what records that fit are chosen for.
+    """
+    here = f"{blueprint.name}.condition"
+
+    def changeable(uid: UUID) -> Any:
+        uow = current_uow()
+        found: Any = record_of(uow, type_named(record_type), uid)
+        authorize(uow.actor, f"{record_type}.update", found)
+        return found
+
+    @blueprint.get(path)
+    @permission(f"{record_type}.update")
+    def condition(uid: UUID) -> str:
+        """Show the filter builder; its address is its state, and a button keeps it."""
+        row = changeable(uid)
+        return condition_page(
+            current_uow(),
+            type_named(about),
+            stored_tree(getattr(row, field)),
+            here=url_for(here, uid=uid),
+            owner={"name": row.name, "url": record_url(type_named(record_type), uid), "version": row.version},
+            subtitle=str(subtitle),
+        )
+
+    @blueprint.post(path)
+    @permission(f"{record_type}.update")
+    def save_condition(uid: UUID) -> Response:
+        """Keep the condition that the builder shows."""
+        changeable(uid)
+        tree = tree_sent()
+        changes = {field: None if tree is None else orjson.dumps(tree).decode()}
+        version = request.form.get("version", type=int)
+        update_record(current_uow(), type_named(record_type), uid, changes, version=version)
+        flash(_("Saved."), "success")
+        return redirect(record_url(type_named(record_type), uid), 303)
+
+
+def stored_tree(text: str | None) -> Any:
+    """Return the tree that a text holds, None for none; a text that is no JSON is no tree, and the builder says so."""
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {"": text}
 
 
 def condition_page(

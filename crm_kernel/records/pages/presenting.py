@@ -111,8 +111,8 @@ def cell_of(field: FieldPlan, item: Mapping[str, Any]) -> dict[str, Any]:
     return cell
 
 
-def record_url(record_type: RecordType, uid: Any) -> str | None:
-    """Return the address of a record's page, or None when its type has none."""
+def record_url(record_type: RecordType, uid: Any) -> str:
+    """Return the address of a record's page."""
     return url_for(f"{record_type.endpoint}_detail", uid=uid)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crm_kernel.access.actor import SYSTEM
-from crm_kernel.records.importing import ImportResult, Mode, import_folder
+from crm_kernel.records.importing import ImportResult, Mode, Verdict, import_folder
 from crm_kernel.records.importing.mapping import parse_mapping
 
 ACCOUNTS = {
@@ -73,3 +73,13 @@ def rows_of(crm_app) -> Callable[..., list[dict[str, Any]]]:
             return [{n: item[n] for n in fields} for item in page_of(uow, found, query).items]
 
     return read
+
+
+@pytest.fixture
+def verdicts() -> Callable[[ImportResult], dict[str, int]]:
+    """Count an import's rows by verdict: ``verdicts(result)`` → ``{"created": 2}``."""
+
+    def count(result: ImportResult) -> dict[str, int]:
+        return {verdict.value: number for verdict in Verdict if (number := result.total(verdict))}
+
+    return count

@@ -21,7 +21,6 @@ from crm_kernel.customers.privacy.subject import SubjectMap
 from crm_kernel.errors import Conflict
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.sales.models import Sale, SaleLine
-from crm_kernel.testing.queries import count_queries
 from crm_kernel.touchpoints.models import Interaction
 
 from .conftest import CANARIES, PERSON
@@ -253,22 +252,3 @@ def test_who_is_anonymous_in_the_backup_is_not_done_again_but_who_was_named_sinc
         row.notes, row.updated_at = "told again", uow.now
     with unit() as uow:
         assert [receipt.customers for receipt in reapply(uow, set(), anonymised=digests).receipts] == [1]
-
-
-def test_the_statements_do_not_grow_with_the_rows(unit, zanzi):
-    her, friend = zanzi
-    common = {"channel": "phone", "direction": "in", "kind": "call", "actor_name": "Rep", "source_plugin": "kernel"}
-    with unit() as uow:
-        rows = [{"customer_id": her.id, "summary": f"call {n}", "body": None, **common} for n in range(500)]
-        uow.session.execute(sa.insert(Interaction), rows)
-
-    numbers = []
-    for customer in (her, friend):
-        with unit() as uow:
-            known = SubjectMap.read(uow)
-            with count_queries() as queries:
-                anonymise_many(uow, [customer.id], reason="retention", known=known)
-            numbers.append(len(queries))
-
-    assert numbers[0] - numbers[1] <= 12  # what her two addresses cost, to be suppressed
-    assert max(numbers) < 120

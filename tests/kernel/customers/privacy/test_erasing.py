@@ -13,12 +13,11 @@ from crm_kernel.access.audit_chain.verifying import verify
 from crm_kernel.access.models import AuditLog, AuditPayload
 from crm_kernel.customers.consent.models import Consent, Suppression
 from crm_kernel.customers.models import Customer
-from crm_kernel.customers.privacy.erasing import erase, erase_many, erasure_plan
+from crm_kernel.customers.privacy.erasing import erase, erasure_plan
 from crm_kernel.customers.privacy.holds import hold_customer, release_hold
 from crm_kernel.customers.privacy.models import ErasedSubject, Erasure
 from crm_kernel.errors import Conflict, InvalidInput
 from crm_kernel.sales.models import Sale, SaleLine
-from crm_kernel.testing.queries import count_queries
 from crm_kernel.touchpoints.models import Interaction
 
 from .conftest import CANARIES, PERSON
@@ -246,24 +245,3 @@ def test_those_merged_into_a_customer_go_with_it_and_not_by_themselves(unit, zan
 def test_an_unknown_reason_is_refused(unit, zanzi):
     with pytest.raises(InvalidInput):
         _erase(unit, zanzi[0], reason="because")
-
-
-def test_the_statements_do_not_grow_with_the_rows(unit, zanzi, customer_factory):
-    her, friend = zanzi
-    common = {"channel": "phone", "direction": "in", "kind": "call", "actor_name": "Rep", "source_plugin": "kernel"}
-    with unit() as uow:
-        rows = [{"customer_id": her.id, "summary": f"call {n}", "body": None, **common} for n in range(500)]
-        uow.session.execute(sa.insert(Interaction), rows)
-
-    numbers = []
-    for customer in (her, friend):
-        with unit() as uow:
-            from crm_kernel.customers.privacy.subject import SubjectMap
-
-            known = SubjectMap.read(uow)
-            with count_queries() as queries:
-                erase_many(uow, [customer.id], reason="request", known=known)
-            numbers.append(len(queries))
-
-    assert numbers[0] - numbers[1] <= 12  # what her two addresses cost, to be suppressed
-    assert max(numbers) < 120
