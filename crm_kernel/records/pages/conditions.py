@@ -94,19 +94,28 @@ def condition_page(
 ) -> str:
     """Return the filter builder over some records; its address is its state, and a button keeps it.
 
+    Where the kept tree names what is gone, or what the reader may not see, the builder is empty and says so: the page is
+    where it is mended.
+
     Args:
         stored: the tree that is kept now, shown as long as the address says nothing else; None for no condition.
         here: address of the page, which also takes what is to be kept (``tree_sent``).
         owner: ``name``, ``url`` and ``version`` of the record whose condition it is.
 
     Raises:
-        InvalidInput: what is kept names what is gone or the actor may not see.
+        InvalidInput: the address spells what cannot be read.
     """
-    arguments = [pair for pair in request.args.items(multi=True) if pair[0] not in ("do", "version")]
-    if not arguments and stored:
-        arguments = [("filter", orjson.dumps(stored).decode())]
-    asked = [*arguments, *(("do", value) for value in request.args.getlist("do"))]
-    context = builder_context(uow, record_type, asked)
+    asked = [pair for pair in request.args.items(multi=True) if pair[0] != "version"]
+    unreadable = False
+    if stored and all(name == "do" for name, _value in asked):
+        kept = [("filter", orjson.dumps(stored).decode()), *asked]
+        try:
+            context = builder_context(uow, record_type, kept)
+        except InvalidInput:
+            unreadable, context = True, builder_context(uow, record_type, asked)
+    else:
+        context = builder_context(uow, record_type, asked)
+    context |= {"unreadable": unreadable}
     tree = _tree_in(context["target_url"])
     context |= {"builder_url": here, "clear_url": f"{here}?f.join=all", "target_url": None, "tree": tree}
     context |= {"keep_url": here, "version": owner["version"]}

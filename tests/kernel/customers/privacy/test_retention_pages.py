@@ -104,11 +104,16 @@ def test_what_is_no_condition_over_customers_is_refused(admin, rule, unit, tree)
     assert stored(unit)[0].condition == FIRMS
 
 
-def test_a_condition_that_names_what_is_gone_is_said_and_can_be_built_anew(admin, rule):
+def test_a_condition_that_names_what_is_gone_is_said_and_can_be_built_anew(admin, rule, unit):
     uid = rule(condition='{"field": "cf_gone", "op": "eq", "value": 1}')
 
     assert "names what does not exist any more" in admin.get(f"/retention-rules/{uid}").text
-    assert admin.get(f"/retention-rules/{uid}/condition?f.join=all").status_code == 200
+    shown = admin.get(f"/retention-rules/{uid}/condition")
+    assert shown.status_code == 200
+    assert "names what does not exist any more" in shown.text
+    assert "names what does not exist any more" not in admin.get(f"/retention-rules/{uid}/condition?f.join=all").text
+    admin.post(f"/retention-rules/{uid}/condition", data={"tree": FIRMS, "version": "1"})
+    assert stored(unit)[0].condition == FIRMS
 
 
 def test_who_may_only_read_rules_builds_no_condition(login, rule):
