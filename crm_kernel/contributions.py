@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
     from marshmallow import Schema
 
+    from crm_kernel.access.actor import Actor
     from crm_kernel.events import Event
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
@@ -67,6 +68,8 @@ class NavItem:
     permission: str
     #: Further permissions, for a page that asks for several: who lacks one is not led to a refusal.
     also: tuple[str, ...] = ()
+    #: ``offered(actor)`` decides further, where one of many permissions is enough. It asks the database nothing.
+    offered: Callable[[Actor], bool] | None = None
     section: str = "work"
     order: int = 50
     #: Plugins that must be enabled too: glue for an optional neighbour.

@@ -177,5 +177,12 @@ def _user_column(record_type: RecordType) -> Any:
 
 
 def permitted(actor: Actor, records: Sequence[Any]) -> list[Any]:
-    """Return the contributed records (panels, entries, tiles, commands) whose permissions the actor holds, in order."""
-    return [record for record in records if all(map(actor.may, (record.permission, *getattr(record, "also", ()))))]
+    """Return the contributed records (panels, entries, tiles, commands) that are offered to the actor, in order."""
+    return [record for record in records if _is_offered(actor, record)]
+
+
+def _is_offered(actor: Actor, record: Any) -> bool:
+    offered = getattr(record, "offered", None)
+    return all(map(actor.may, (record.permission, *getattr(record, "also", ())))) and (
+        offered is None or offered(actor)
+    )

@@ -41,7 +41,8 @@ def nav() -> list[NavItem]:
             label=_l("Imports"),
             endpoint="imports.listing",
             icon="database-import",
-            permission="customer.create",
+            permission="authenticated",
+            offered=lambda actor: bool(preparing.importable_types(actor)),
             section="administration",
             order=55,
         )

@@ -271,3 +271,15 @@ def test_rows_and_files_expire_and_the_run_stays(login, upload, deliver_events, 
     with unit() as uow:
         [run] = uow.session.scalars(sa.select(ImportRun))
         assert (run.expired_rows, uow.session.scalar(sa.select(sa.func.count(ImportRow.id)))) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("grants", "offered"),
+    [
+        ({"customer.read": "all"}, False),
+        ({"customer.create": "all"}, True),
+        ({"product.read": "all", "product.update": "all"}, True),
+    ],
+)
+def test_whoever_may_import_anything_finds_the_page(login, grants, offered):
+    assert ('href="/imports"' in login(grants=grants).get("/profile").text) is offered
