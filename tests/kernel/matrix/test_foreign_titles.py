@@ -90,6 +90,7 @@ def test_no_address_names_what_ones_own_records_point_to(crm_app: Any, world: An
 def test_ones_own_records_show_that_there_is_one(crm_app: Any, pointing: Any) -> None:
     types = {found.name: found for found in types_of(crm_app)}
 
+    assert pointing.uids, "no owned type points to another"
     for name, uid in pointing.uids.items():
         page = pointing.client.get(f"/{types[name].path}/{uid}")
         assert (page.status_code, "(hidden)" in page.text) == (200, True), name

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
-SITE = Path(__file__).parents[2] / "fixtures" / "toyrecords"
 CHOICES = [
     {"value": "gold", "labels": {"en": "Gold", "fr": "Or"}},
     {"value": "silver", "labels": {"en": "Silver", "fr": "Argent"}},
@@ -29,27 +24,6 @@ EVERY_KIND = {
     "cf_phone": ("phone", {}),
     "cf_url": ("url", {}),
 }
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(item.path).is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.crm_plugins("toyrecords"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def toyrecords_installed():
-    sys.path.insert(0, str(SITE))
-    yield
-    sys.path.remove(str(SITE))
-
-
-@pytest.fixture
-def types(crm_app):
-    """The two record types: ``types.maker`` and ``types.thing``."""
-    from crm_toyrecords.plugin import MAKER, THING
-
-    return SimpleNamespace(maker=MAKER, thing=THING)
 
 
 @pytest.fixture
