@@ -210,9 +210,10 @@ def _apply(
             setattr(opportunity, name, value)
     if opportunity.amount is not None and opportunity.currency is None:
         opportunity.currency = ledger.base_currency()
-    status = stage.category if stage else opportunity.status
-    day = opportunity.close_date if status != OPEN else None
-    opportunity.closed_at = noon(day) if day else None
+    if stage is not None or "close_date" in changed:  # else the moment stays: whoever closed it alone left it exact
+        status = stage.category if stage else opportunity.status
+        day = opportunity.close_date if status != OPEN else None
+        opportunity.closed_at = noon(day) if day else None
     if stage is not None:
         change_stage(uow, opportunity, stage, at=opportunity.closed_at or uow.now)
     if "amount" in changed or "currency" in changed:
