@@ -55,8 +55,9 @@ def crm_register_extensions() -> Sequence[Extension]:  # type: ignore[empty-body
 def crm_register_blueprints() -> Sequence[Blueprint]:  # type: ignore[empty-body]
     """Return Flask blueprints for pages and endpoints no record type gives.
 
-    A blueprint's name is the plugin's (or starts with ``<plugin>_``); it is mounted under ``/<plugin>``. Every view
-    carries ``@permission("…")``: a route without one refuses to start.
+    A blueprint's name is the plugin's (or starts with ``<plugin>_``). It is mounted under ``/<plugin>``, or under its own
+    ``url_prefix``, which is ``/<plugin>`` (pages), ``/api/<plugin>`` (JSON) or below these; any other is refused. Every
+    view carries ``@permission("…")``: a route without one refuses to start.
     """
 
 

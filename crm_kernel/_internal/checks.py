@@ -1,10 +1,11 @@
-"""Checks the inner consistency of record types and extensions at registration, naming the item and the field."""
+"""Checks the inner consistency of records at registration, naming the item and the field."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import sqlalchemy as sa
+from flask import Blueprint
 
 from crm_kernel.errors import RegistrationError
 from crm_kernel.records.record_type import VERBS, Extension, RecordType
@@ -74,6 +75,22 @@ def check_extension(plugin: str, extension: Extension, hosts: Mapping[str, Recor
     if not all((key.ondelete or "").upper() == "CASCADE" for key in references):
         raise RegistrationError(
             plugin, f"{item}.model", found=table.name, expected="ON DELETE CASCADE on its primary key"
+        )
+
+
+def check_address(plugin: str, blueprint: Blueprint) -> None:
+    """Refuse a blueprint that would be mounted among the pages of others.
+
+    Raises:
+        RegistrationError: naming the blueprint, its prefix, and where it may be.
+    """
+    prefix, homes = blueprint.url_prefix, (f"/{plugin}", f"/api/{plugin}")
+    if prefix and not any(prefix == home or prefix.startswith(f"{home}/") for home in homes):
+        raise RegistrationError(
+            plugin,
+            f"blueprint {blueprint.name}.url_prefix",
+            found=prefix,
+            expected=f"none (then it is {homes[0]}), or {homes[0]} for pages, {homes[1]} for JSON, or below these",
         )
 
 

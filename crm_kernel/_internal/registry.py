@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint
 
 from crm_kernel import contributions as c
-from crm_kernel._internal.checks import check_extension, check_record_type
+from crm_kernel._internal.checks import check_address, check_extension, check_record_type
 from crm_kernel._internal.manager import PluginManager
 from crm_kernel.errors import PluginError, RegistrationError
 from crm_kernel.events import Event
@@ -145,6 +145,8 @@ class Registry:
             raise RegistrationError(
                 plugin, "blueprint", found=name, expected=f"'{plugin}' or a name starting '{plugin}_'"
             )
+        if kind == "blueprints" and plugin != KERNEL:
+            check_address(plugin, record)
         if kind == "extensions" and name.partition("@")[0] != plugin:
             raise RegistrationError(plugin, "extension", found=record.name, expected=f"the plugin's name {plugin!r}")
         if rule.prefixed and plugin != KERNEL and not name.startswith(f"{plugin}."):

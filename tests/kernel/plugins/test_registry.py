@@ -181,6 +181,27 @@ def test_a_blueprint_may_be_named_as_the_plugin_or_start_so(name: str) -> None:
     assert registry_with("shop", blueprints=[Blueprint(name, "x")]).get("blueprints", name) is not None
 
 
+@pytest.mark.parametrize("prefix", [None, "/shop", "/shop/tills", "/api/shop", "/api/shop/tills"])
+def test_a_blueprint_may_be_mounted_below_the_addresses_of_its_plugin(prefix: str | None) -> None:
+    blueprint = Blueprint("shop", "x", url_prefix=prefix)
+
+    assert registry_with("shop", blueprints=[blueprint]).all("blueprints") == [blueprint]
+
+
+@pytest.mark.parametrize("prefix", ["/", "/customers", "/shopping", "shop", "/api", "/api/shopping", "/api/customers"])
+def test_a_blueprint_among_the_addresses_of_others_is_refused(prefix: str) -> None:
+    said = refusal(Registry(), "shop", blueprints=[Blueprint("shop_admin", "x", url_prefix=prefix)])
+
+    assert said == (
+        f"shop: blueprint shop_admin.url_prefix: found '{prefix}', expected none (then it is /shop), or /shop for pages, "
+        "/api/shop for JSON, or below these"
+    )
+
+
+def test_the_kernels_own_blueprints_may_be_anywhere() -> None:
+    registry_with("kernel", blueprints=[Blueprint("shell", "x", url_prefix="/customers")])
+
+
 def test_the_kernels_own_records_need_no_prefix() -> None:
     assert (
         registry_with("kernel", permissions=[permission("customer.merge")]).owner("permissions", "customer.merge")
