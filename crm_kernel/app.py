@@ -80,9 +80,12 @@ def _steps() -> list[Any]:
 
 
 def mount_blueprints(app: Flask) -> None:
-    """Mount the plugins' blueprints under ``/<plugin>``."""
+    """Mount the plugins' blueprints under ``/<plugin>``, or where they say; those that describe themselves are documented."""
+    from flask_smorest import Blueprint as DescribedBlueprint
+
     registry = runtime_of(app).registry
     for blueprint in registry.all("blueprints"):
         plugin = registry.owner("blueprints", blueprint.name)
         prefix = blueprint.url_prefix or ("" if plugin == "kernel" else f"/{plugin}")
-        app.register_blueprint(blueprint, url_prefix=prefix)
+        taker = app.extensions["crm_api"] if isinstance(blueprint, DescribedBlueprint) else app
+        taker.register_blueprint(blueprint, url_prefix=prefix)

@@ -57,7 +57,8 @@ def crm_register_blueprints() -> Sequence[Blueprint]:  # type: ignore[empty-body
 
     A blueprint's name is the plugin's (or starts with ``<plugin>_``). It is mounted under ``/<plugin>``, or under its own
     ``url_prefix``, which is ``/<plugin>`` (pages), ``/api/<plugin>`` (JSON) or below these; any other is refused. Every
-    view carries ``@permission("…")``: a route without one refuses to start.
+    view carries ``@permission("…")``: a route without one refuses to start. Endpoints of flask-smorest's ``Blueprint``
+    stand in ``/api/openapi.json``.
     """
 
 

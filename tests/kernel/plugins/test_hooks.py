@@ -81,6 +81,20 @@ def test_hook_crm_register_blueprints(login: Any) -> None:
     assert login(grants=CLERK).get("/toybank/branch").status_code == 403
 
 
+def test_a_plugins_endpoint_answers_as_the_api_does(
+    api: Any, login: Any, customer_factory: Any, account_factory: Any
+) -> None:
+    account_factory(customer_factory())
+
+    answer, refused = api(grants=CLERK).get("/api/toybank/totals"), api(grants={}).get("/api/toybank/totals")
+
+    assert (answer.status_code, answer.json) == (200, {"open": 1, "closed": 0})
+    assert (refused.status_code, refused.content_type) == (403, "application/problem+json")
+    described = api("administrator").get("/api/openapi.json").json["paths"]["/api/toybank/totals"]["get"]
+    assert described["summary"] == "Count the accounts, open and closed ones."
+    assert {"200", "401", "403", "503"} <= set(described["responses"])
+
+
 def test_hook_crm_register_nav(login: Any) -> None:
     assert 'href="/toybank/branch"' in login("administrator").get("/").text
     assert 'href="/toybank/branch"' not in login(grants=CLERK).get("/").text

@@ -60,6 +60,7 @@ def test_what_a_correct_plugin_contributes_is_in_the_registry(everything: dict[s
 
     assert own == {
         "blueprints toybank",
+        "blueprints toybank_api",
         "contact_rules toybank.risk",
         "dashboard_tiles toybank.open_accounts",
         "demo_data toybank.accounts",
