@@ -63,7 +63,7 @@ def next_fire(expression: str, zone: str, after: dt.datetime) -> dt.datetime:
     Raises:
         InvalidSchedule: the zone is unknown.
     """
-    tz = checked_zone(zone)
+    tz, after = checked_zone(zone), after.replace(microsecond=0)  # no zone changes between two seconds
     elapsed = expression.split()[1] == "*"
     return _next_elapsed(expression, tz, after) if elapsed else _next_on_the_clock(expression, tz, after)
 
@@ -105,9 +105,9 @@ def _offset(moment: dt.datetime, tz: ZoneInfo) -> dt.timedelta:
 
 
 def _change_between(early: dt.datetime, late: dt.datetime, tz: ZoneInfo) -> dt.datetime:
-    """Return the second at which the zone's offset has become that of ``late``."""
+    """Return the second at which the zone's offset has become that of ``late``; both are whole seconds."""
     offset = _offset(late, tz)
-    while late - early > _SECOND:
+    while late - early >= 2 * _SECOND:  # less has no whole second in between: it would be halved for ever
         middle = early + ((late - early) // 2 // _SECOND) * _SECOND
         if _offset(middle, tz) == offset:
             late = middle
