@@ -11,6 +11,7 @@ from flask import current_app
 from uuid_utils.compat import uuid7
 
 from crm_kernel import contributions as c
+from crm_kernel._internal.advisory import EVENTS_SPACE
 from crm_kernel._internal.followers import Followers, insert_event
 from crm_kernel._internal.rows import reserve_keys
 from crm_kernel._internal.runtime import runtime_of
@@ -23,8 +24,6 @@ from crm_kernel.rules.following import rule_deliveries
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
-#: First half of the advisory locks on PostgreSQL; nothing else of the project takes such locks.
-_LOCKS = 0x43524D
 #: Customers share so many locks: a bulk commit must not exhaust the server's lock table.
 _LOCK_COUNT = 256
 
@@ -80,7 +79,7 @@ def keep_order(connection: sa.Connection, customers: Iterable[UUID | None]) -> N
     """
     keys = sorted({customer.int % _LOCK_COUNT for customer in customers if customer is not None})
     if keys and connection.dialect.name == "postgresql":
-        connection.execute(_TAKE_LOCKS, {"space": _LOCKS, "keys": keys})
+        connection.execute(_TAKE_LOCKS, {"space": EVENTS_SPACE, "keys": keys})
 
 
 def delivery_row(

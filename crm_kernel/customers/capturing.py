@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
+from crm_kernel._internal.advisory import CAPTURES, take_turns
 from crm_kernel.access.field_access import hidden_fields
 from crm_kernel.access.policy import visible
 from crm_kernel.customers.choices import KINDS
@@ -49,6 +50,9 @@ def capture_customer(
     Found by ``source`` and ``external_ref``, else by the first e-mail address among those of his kind, else by the matcher; only among
     customers and by fields that the actor may see. One who may be known and is not surely is created and put into the review queue.
 
+    Two who tell of one new customer at the same moment get one: on PostgreSQL each waits for the commit of the one before.
+    Capture first and write afterwards: who has changed rows already may meet one that waits for them, and fail.
+
     Args:
         known: ``update`` changes one who is found; by the matcher only if nobody else comes into question.
 
@@ -58,6 +62,7 @@ def capture_customer(
         Conflict: a unique value is taken.
     """
     _refuse_unreadable(payload)
+    take_turns(uow.session, CAPTURES)
     found = _found(uow, payload)
     if len(found) == 1:
         return _known(uow, payload, found[0], known)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationStep
 
+from crm_kernel._internal.advisory import MIGRATION
 from crm_kernel.config import Config
 from crm_kernel.database import make_engine
 from crm_kernel.errors import CrmError, DatabaseUnavailable, PluginError
@@ -29,8 +30,6 @@ from crm_kernel.migrations.branches import (
     scripts_of,
 )
 
-#: Key of the advisory lock on PostgreSQL; any constant that nobody else uses in this database.
-_LOCK = 0x63726D5F6D6967
 #: How long another process's step may take on SQLite before this one gives up.
 _SQLITE_PATIENCE_MS = 600_000
 #: SQLite's codes for a database that is locked, read-only, full, damaged or not there; others are faults in SQL.
@@ -180,7 +179,7 @@ def _run(connection: sa.Connection, branch: Branch, step: MigrationStep) -> None
 
 def _lock(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION})
     # SQLite: the engine began with BEGIN IMMEDIATE, which is the lock.
 
 

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from crm_kernel._internal.advisory import VERBS, VERBS_SPACE
 from crm_kernel._internal.modules import refuse_missing
 from crm_kernel.config import Config
 from crm_kernel.database import make_engine
 from crm_kernel.errors import Conflict, DatabaseUnavailable
 from crm_kernel.migrations.running import database_errors
 
-#: The two halves of the advisory lock's key on PostgreSQL; nobody else uses them in this database.
-_SPACE, _KEY = 0x63726D, 0x6D6F64
 #: What PostgreSQL keeps of a session's name.
 _NAME_BYTES = 63
 
@@ -87,7 +86,7 @@ def _advisory_lock(config: Config, engine: sa.Engine, holder: str, command: str,
 
 def _try_lock(hold: Hold) -> sa.ColumnElement[bool]:
     take = sa.func.pg_try_advisory_lock if hold is Hold.ALONE else sa.func.pg_try_advisory_lock_shared
-    return take(sa.cast(_SPACE, sa.Integer), sa.cast(_KEY, sa.Integer), type_=sa.Boolean)
+    return take(sa.cast(VERBS_SPACE, sa.Integer), sa.cast(VERBS, sa.Integer), type_=sa.Boolean)
 
 
 def _holder_on_postgresql(connection: sa.Connection) -> str:
@@ -101,7 +100,7 @@ def _holder_on_postgresql(connection: sa.Connection) -> str:
         .join_from(names, locks, names.c.pid == locks.c.pid)
         .join(base, base.c.oid == locks.c.database)
         .where(base.c.datname == sa.func.current_database(), locks.c.locktype == "advisory", locks.c.granted)
-        .where(locks.c.classid == _SPACE, locks.c.objid == _KEY, locks.c.objsubid == 2)
+        .where(locks.c.classid == VERBS_SPACE, locks.c.objid == VERBS, locks.c.objsubid == 2)
     )
     return str(connection.execute(query).scalars().first() or "")
 
