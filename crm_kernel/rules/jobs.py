@@ -19,7 +19,7 @@ from crm_kernel.rules.definition import problem_of
 from crm_kernel.rules.matching import condition_of, matching
 from crm_kernel.rules.models import RUN, Outcome, Rule, RuleRun
 from crm_kernel.rules.principals import principal_of
-from crm_kernel.rules.running import CHANNEL, note, note_disabled, run_for
+from crm_kernel.rules.running import CHANNEL, note, note_passed_over, run_for
 from crm_kernel.rules.subjects import event_classes, subjects_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ CHUNK = 100
 _FORGOTTEN = 1_000
 #: The reason of a rule that nobody is left to run as.
 NOBODY = "whom it ran as is gone or deactivated: let somebody else enable it"
+_DISABLED = "it was disabled before its turn came"
 
 
 def rule_jobs() -> list[Job]:
@@ -56,8 +57,10 @@ def run_rule(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | No
     rule, stored = rule_in(uow, payload), _event(uow, payload)
     if rule is None or stored is None:
         return None
-    if not rule.enabled:
-        note_disabled(uow, rule, stored.uid)
+    if not rule.enabled or stored.name != rule.event:
+        # Its condition and actions were written for what it follows now.
+        reason = _DISABLED if not rule.enabled else "it follows another event by now"
+        note_passed_over(uow, rule, stored.uid, reason)
         return None
     if stored.name not in event_classes() or rule.record_type not in record_types():
         # Which record it was about cannot be known without the module: the row stands for the event itself.
@@ -65,7 +68,11 @@ def run_rule(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | No
         note(uow, rule, stored.uid, stored.uid, Outcome.INERT, reason=problem_of(uow, rule) or stored.name)
         return None
     start = (payload.get("checkpoint") or {"next": 0})["next"]
-    uids = list(subjects_of(uow, stored, rule.record_type))
+    try:
+        uids = list(subjects_of(uow, stored, rule.record_type))
+    except ValueError:  # later events about the same customer would wait for as long as this is tried again
+        note_passed_over(uow, rule, stored.uid, f"another version of its module stored {stored.name}")
+        return None
     _run(uow, rule, uids[start : start + CHUNK], stored.uid, stored.request_id)
     following = start + CHUNK
     return {"next": following, "progress": {"done": following, "total": len(uids)}} if following < len(uids) else None
@@ -80,7 +87,7 @@ def run_scheduled(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any]
     here = payload.get("checkpoint") or {"after": 0, "cause": str(uuid7()), "done": 0}
     cause = UUID(here["cause"])
     if not rule.enabled:
-        note_disabled(uow, rule, cause)
+        note_passed_over(uow, rule, cause, _DISABLED)
         return None
     actor = act_for(uow, rule, f"rule-{cause.hex}")
     problem = problem_of(uow, rule)

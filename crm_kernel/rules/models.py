@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     #: Too many events led to it: rules that feed each other are stopped here.
     LOOP = "loop"
-    #: The rule names what is not there any more, or nobody it could run as; or it was disabled before its turn came.
+    #: The rule names what is not there any more, or nobody it could run as; or it was disabled or changed before its turn.
     INERT = "inert"
 
 

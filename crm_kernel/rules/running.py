@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("crm.rules")
 
 #: Nobody's answer: the job is tried again.
-_TRANSIENT = (DatabaseUnavailable, StaleVersion, StaleDataError, sa.exc.OperationalError)
+TRANSIENT = (DatabaseUnavailable, StaleVersion, StaleDataError, sa.exc.OperationalError)
 
 #: The channel of what rules do, in the audit log and in events.
 CHANNEL = "rule"
@@ -84,10 +84,10 @@ def note(
     )
 
 
-def note_disabled(uow: UnitOfWork, rule: Rule, cause: UUID) -> None:
-    """Say in the log of a rule that was disabled before its turn came what it was not run for; once per cause."""
+def note_passed_over(uow: UnitOfWork, rule: Rule, cause: UUID, reason: str) -> None:
+    """Say in a rule's log that it was not even asked which records a cause is about, and why; once per cause."""
     if rule.uid not in _answered(uow, rule, [rule.uid], cause):
-        note(uow, rule, rule.uid, cause, Outcome.INERT, reason="it was disabled before its turn came")
+        note(uow, rule, rule.uid, cause, Outcome.INERT, reason=reason)
 
 
 def perform_actions(uow: UnitOfWork, rule: Rule, record_type: RecordType, uid: UUID) -> None:
@@ -130,18 +130,18 @@ def _run(uow: UnitOfWork, rule: Rule, record_type: RecordType, node: Node | None
     try:
         with attempt(uow):
             perform_actions(uow, rule, record_type, uid)
-    except _TRANSIENT:
+    except TRANSIENT:
         raise
     except Exception as error:  # an action of a module may fail in any way
         if not isinstance(error, CrmError):
             log.exception("rule %s (%s): an action failed for %s %s", rule.uid, rule.name, rule.record_type, uid)
-        note(uow, rule, uid, cause, Outcome.FAILED, reason=_said(error))
+        note(uow, rule, uid, cause, Outcome.FAILED, reason=said(error))
         return False
     note(uow, rule, uid, cause, Outcome.DONE)
     return True
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Return what an action said; of refused input the names of the fields alone: messages may repeat values."""
     if isinstance(error, InvalidInput):
         return f"InvalidInput: {', '.join(sorted(error.errors))}"
