@@ -9,6 +9,7 @@ that are gone since, or that the rule's principal does not see, are counted apar
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from crm_kernel.rules.definition import problem_of
 from crm_kernel.rules.matching import Verdict, condition_of, matching, verdict_on
 from crm_kernel.rules.models import Outcome, Rule, RuleRun
 from crm_kernel.rules.principals import AS_SYSTEM, acting_as, principal_of
-from crm_kernel.rules.running import perform_actions
+from crm_kernel.rules.running import TRANSIENT, perform_actions, said
 from crm_kernel.rules.subjects import subjects_of
 from crm_kernel.unit_of_work import attempt
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.records.record_type import RecordType
     from crm_kernel.unit_of_work import UnitOfWork
+
+log = logging.getLogger("crm.rules")
 
 #: Events looked at per statement, and records shown as a sample.
 BATCH, SAMPLE = 500, 10
@@ -182,10 +185,15 @@ def _tried(uow: UnitOfWork, rule: Rule, found: RecordType, record: UUID, verdict
             raise _TakenBack
     except _TakenBack:
         return Rehearsal(verdict, None, changes, names)
+    except TRANSIENT:
+        raise
     except InvalidInput as error:
-        return Rehearsal(verdict, "; ".join(f"{name}: {' '.join(said)}" for name, said in error.errors.items()))
+        return Rehearsal(verdict, "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.errors.items()))
     except CrmError as error:
         return Rehearsal(verdict, str(error))
+    except Exception as error:  # an action of a module may fail in any way
+        log.exception("rule %s (%s): an action failed on trial for %s %s", rule.uid, rule.name, found.name, record)
+        return Rehearsal(verdict, said(error))
 
 
 def _changes(uow: UnitOfWork) -> list[tuple[str, str, Sequence[Told]]]:

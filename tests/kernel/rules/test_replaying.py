@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from crm_kernel.access.models import AuditLog
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.records.plan import record_type
-from crm_kernel.rules import jobs, replaying
+from crm_kernel.rules import jobs, kernel_actions, replaying
 from crm_kernel.rules.jobs import forget_runs
 from crm_kernel.rules.models import Rule, RuleRun
 
@@ -253,3 +253,15 @@ def test_the_log_is_forgotten_in_chunks(rule, factories, unit, deliver_events, r
 
     assert [run.outcome for run in runs()] == ["done"] * 3
     assert chunks == 3
+
+
+def test_a_dry_run_says_that_an_action_of_a_module_failed(rule, past, api, monkeypatch):
+    made = rule()
+
+    def broken(*_arguments, **_options):
+        raise RuntimeError("a secret of the module")
+
+    monkeypatch.setattr(kernel_actions, "update_record", broken)
+    tried = api("administrator").post(f"/api/rules/{made.uid}/dry-run", {"record": str(past[0][0].uid)})
+
+    assert (tried.status_code, tried.json["refused"]) == (200, "RuntimeError: see the log of the server")
