@@ -112,9 +112,24 @@ def described(row: UserSession) -> dict[str, Any]:
         "device": device_name(row.device),
         "address": row.address,
         "method": row.method,
+        "proof": proof_text(row.method),
         "created_at": row.created_at,
         "seen_at": row.seen_at,
     }
+
+
+def proof_text(method: str) -> str:
+    """Return how somebody proved who he is, as people call it: ``Password, authenticator app``."""
+    words = {
+        "password": _("Password"),
+        "change": _("New password"),
+        "totp": _("Authenticator app"),
+        "recovery": _("Recovery code"),
+        "passkey": _("Passkey"),
+        "oidc": _("Log-in provider"),
+        "mfa": _("Second factor at the provider"),
+    }
+    return ", ".join(words.get(part, part) for part in method.split("+"))
 
 
 def is_current(row: UserSession) -> bool:

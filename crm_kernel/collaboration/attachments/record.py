@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from flask import url_for
 from flask_babel import format_decimal
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 from marshmallow import fields
 
@@ -95,12 +96,10 @@ def panels() -> list[Panel]:
 
 def size_text(size: int) -> str:
     """Return a size as people read it: ``1.2 MB``."""
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{format_decimal(round(value, 1 if value < 10 and unit != 'B' else 0))} {unit}"
+    units = (_("%(size)s B"), _("%(size)s kB"), _("%(size)s MB"), _("%(size)s GB"))
+    step = next((step for step in range(len(units)) if size < 1000 ** (step + 1)), len(units) - 1)
+    value = size / 1000**step
+    return units[step] % {"size": format_decimal(round(value, 1 if value < 10 and step else 0))}
 
 
 def _load_files(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:

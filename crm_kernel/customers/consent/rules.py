@@ -163,17 +163,6 @@ def in_force(channel: str, purpose: str, at: dt.datetime) -> tuple[Where, ...]:
     )
 
 
-def usable_points(channel: str, purpose: str, at: dt.datetime) -> sa.Select[Any]:
-    """Return ``customer_id``, ``contact_point_id``, ``is_primary`` of the contact points a message may go to."""
-    table = ContactPoint
-    columns: tuple[Any, ...] = (table.customer_id, table.id.label("contact_point_id"), table.is_primary)
-    return sa.select(*columns).where(
-        table.channel.in_(POINTS_OF[channel]),
-        table.state.in_(_LIVE),
-        table.id.not_in(stopped_points(channel, purpose, at)),
-    )
-
-
 def _in_force(channel: str, purpose: str, at: dt.datetime) -> tuple[Where, ...]:
     table = Consent
     return (

@@ -65,11 +65,6 @@ def undo_page(record_type: RecordType, uid: UUID, change: str) -> Any:
     return _done(record_type, uid)
 
 
-def field_url(record_type: RecordType, uid: Any, name: str) -> str:
-    """Return the address that edits one field of a record."""
-    return url_for(f"{record_type.endpoint}_field", uid=uid, name=name)
-
-
 def _shown(record_type: RecordType, uid: UUID, name: str, item: dict[str, Any], error: Exception | None) -> Any:
     narrow = one_field_plan(writable_plan(current_uow().actor, plan_of(record_type)), name)
     form = without_titles(

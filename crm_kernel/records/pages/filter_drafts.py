@@ -15,8 +15,6 @@ from crm_kernel.records.filter_tree.parsing import MAX_DEPTH, MAX_NODES
 
 #: The name of the outermost group; the form's other arguments belong to the list.
 ROOT = "f"
-#: How a group joins its parts: all hold, at least one, none.
-JOINS = ("all", "any", "none")
 
 
 @dataclass(slots=True)

@@ -363,3 +363,20 @@ def test_sessions_that_are_long_over_are_deleted_and_the_others_stay(app, rep, u
     with unit() as uow:
         left = set(uow.session.scalars(sa.select(UserSession.digest)))
     assert left == {"ended-1", "ended-89", "open-1", "open-89", "open-91", "open-103"}
+
+
+@pytest.mark.parametrize(
+    ("method", "locale", "expected"),
+    [
+        ("password+totp", "en", "Password, Authenticator app"),
+        ("password+recovery", "fr", "Mot de passe, Code de secours"),
+        ("oidc+mfa", "en", "Log-in provider, Second factor at the provider"),
+    ],
+)
+def test_a_session_says_in_words_how_it_was_proven(crm_app, method, locale, expected):
+    from flask_babel import force_locale
+
+    from crm_kernel.access.sessions import proof_text
+
+    with crm_app.test_request_context(), force_locale(locale):
+        assert proof_text(method) == expected

@@ -329,3 +329,18 @@ def test_the_sweep_waits_for_a_content_that_is_being_attached(api, unit, folder,
         assert swept.result()["deleted"] == 0
 
     assert api("representative").get(f"/api/attachments/{uid}/file").data == PDF
+
+
+@pytest.mark.parametrize(
+    ("size", "english", "french"),
+    [(999, "999 B", "999 o"), (1_000, "1 kB", "1 ko"), (1_250_000, "1.2 MB", "1,2 Mo"), (25_000_000, "25 MB", "25 Mo")],
+)
+def test_a_size_is_said_as_people_read_it(crm_app, size, english, french):
+    from flask_babel import force_locale
+
+    from crm_kernel.collaboration.attachments.record import size_text
+
+    with crm_app.test_request_context():
+        for locale, expected in (("en", english), ("fr", french)):
+            with force_locale(locale):
+                assert size_text(size) == expected
