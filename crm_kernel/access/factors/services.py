@@ -16,6 +16,7 @@ from crm_kernel.access.factors import totp
 from crm_kernel.access.models import AppUser, WebAuthnCredential
 from crm_kernel.access.secrets import digest_of
 from crm_kernel.access.services.limits import refuse_over
+from crm_kernel.access.ways_in import keep_a_way_in
 from crm_kernel.errors import Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -156,10 +157,12 @@ def remove_passkey(uow: UnitOfWork, user: AppUser, uid: UUID) -> None:
 
     Raises:
         NotFound: he has none of that id.
+        Conflict: he could not log in any more.
         Forbidden: he may do what the actor may not.
     """
     refuse_over(uow, user)
     key = passkey_of(uow, user, uid)
+    keep_a_way_in(uow, user, besides_key=key.id)
     uow.session.delete(key)
     uow.session.flush()
     _follow_factors(uow, user)

@@ -16,12 +16,13 @@ from flask_babel import gettext as _
 from crm_kernel._internal.rows import add_once
 from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.datastore import Datastore
-from crm_kernel.access.models import AppUser, WebAuthnCredential
+from crm_kernel.access.models import AppUser
 from crm_kernel.access.oidc.errors import LogInFailed
 from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
 from crm_kernel.access.preferences import first_language, usual_timezone
 from crm_kernel.access.services import create_user
-from crm_kernel.access.services.limits import refuse_over
+from crm_kernel.access.services.limits import refuse_over, refuse_over_each
+from crm_kernel.access.ways_in import keep_a_way_in, keep_ways_in
 from crm_kernel.errors import Conflict, CrmError, NotFound
 
 if TYPE_CHECKING:
@@ -82,14 +83,35 @@ def unlink(uow: UnitOfWork, user: AppUser, uid: UUID) -> None:
     found = next((row for row, _name in identities_of(uow, user) if row.uid == uid), None)
     if found is None:
         raise NotFound(_("There is no such link."))
-    others = len(identities_of(uow, user)) - 1
-    keys = sa.select(WebAuthnCredential.id).where(WebAuthnCredential.user_id == user.id).limit(1)
-    if user.password is None and not others and uow.session.scalar(keys) is None:
-        raise Conflict(_("You could not log in any more: set a password or add a passkey first."))
+    keep_a_way_in(uow, user, besides_link=found.id)
     provider = uow.session.get_one(IdentityProvider, found.provider_id)
     uow.session.delete(found)
     uow.session.flush()
     _note(uow, user, "identity_unlinked", provider.name, found.subject)
+
+
+def unlink_everybody(uow: UnitOfWork, provider: IdentityProvider) -> None:
+    """Note for each user linked with a provider that his link goes with it; a fixed number of statements.
+
+    Raises:
+        Forbidden: one of them may do what the actor may not.
+        Conflict: one of them could not log in any more.
+    """
+    refuse_over_linked(uow, provider)
+    keep_ways_in(uow, provider)
+    links = sa.select(AppUser.uid, UserIdentity.subject).join(AppUser, AppUser.id == UserIdentity.user_id)
+    rows = uow.session.execute(links.where(UserIdentity.provider_id == provider.id).order_by(UserIdentity.id))
+    gone = [AuditRow(uid, None, {"provider": provider.name, "subject": subject}) for uid, subject in rows]
+    record_audit_many(uow, "user", "identity_unlinked", gone)
+
+
+def refuse_over_linked(uow: UnitOfWork, provider: IdentityProvider) -> None:
+    """Refuse to act on how the users of a provider log in when one of them may do what the actor may not.
+
+    Raises:
+        Forbidden: naming one of them.
+    """
+    refuse_over_each(uow, sa.select(UserIdentity.user_id).where(UserIdentity.provider_id == provider.id))
 
 
 def identities_of(uow: UnitOfWork, user: AppUser) -> Sequence[tuple[UserIdentity, str]]:

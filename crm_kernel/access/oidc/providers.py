@@ -14,11 +14,12 @@ from crm_kernel.access.actor import Scope
 from crm_kernel.access.models import Role
 from crm_kernel.access.oidc.models import IdentityProvider
 from crm_kernel.access.oidc.offered import offer_anew
-from crm_kernel.access.oidc.people import role_lines
+from crm_kernel.access.oidc.people import refuse_over_linked, role_lines, unlink_everybody
 from crm_kernel.access.oidc.tokens import Client
 from crm_kernel.access.services import role_named
 from crm_kernel.access.services.checks import Errors, refuse_taken
 from crm_kernel.access.services.limits import covers, refuse_beyond_role
+from crm_kernel.access.ways_in import keep_ways_in
 from crm_kernel.errors import Forbidden, NotFound
 from crm_kernel.outbound import AddressRefused, checked_url
 from crm_kernel.records.sealing import seal, unseal
@@ -33,6 +34,8 @@ _GIVES_ROLES = frozenset({"create_users", "role_claim", "role_map", "default_rol
 _MEANS_ANYBODY = frozenset({"link_by_email", "issuer"})
 #: A value that every log-in carries would switch off the second factor.
 _ABOUT_ROLES = _GIVES_ROLES | _MEANS_ANYBODY | {"factor_values"}
+#: By which all who are linked log in.
+_LOGS_IN = frozenset({"enabled", "issuer", "client_id", "scopes"})
 
 
 def create_provider(uow: UnitOfWork, data: Mapping[str, Any]) -> IdentityProvider:
@@ -57,22 +60,39 @@ def update_provider(uow: UnitOfWork, provider: IdentityProvider, changes: Mappin
     Raises:
         InvalidInput: the issuer is no address, the name is taken, or a role does not exist.
         Forbidden: it changes who becomes what, and the actor may not give roles, or not these; it changes who is meant,
-            and the actor may not do everything.
+            and the actor may not do everything; it changes how somebody logs in who may do what the actor may not.
+        Conflict: it is switched off or gets another issuer, and somebody who is linked could not log in any more.
     """
     changed = {name for name, value in changes.items() if getattr(provider, name) != value}
     _check(uow, changes, changed & _ABOUT_ROLES, known=provider)
+    if changed & _LOGS_IN:
+        refuse_over_linked(uow, provider)
+    # Another client id or secret is no end: a provider renews them, and a wrong one is put right.
+    if "issuer" in changed or ("enabled" in changed and provider.enabled):
+        keep_ways_in(uow, provider)
     set_changed(provider, changes)
     offer_anew(uow)
 
 
 def delete_provider(uow: UnitOfWork, provider: IdentityProvider) -> None:
-    """Delete a provider with the links of all users; who has no password logs in again after a reset link."""
+    """Delete a provider with the links of all users, which is noted for each of them.
+
+    Raises:
+        Forbidden: one of them may do what the actor may not.
+        Conflict: one of them could not log in any more.
+    """
+    unlink_everybody(uow, provider)
     uow.session.delete(provider)
     offer_anew(uow)
 
 
 def set_secret(uow: UnitOfWork, provider: IdentityProvider, client_secret: str) -> None:
-    """Set the secret that the provider has given us; an empty one makes us a public client."""
+    """Set the secret that the provider has given us; an empty one makes us a public client.
+
+    Raises:
+        Forbidden: somebody who is linked may do what the actor may not.
+    """
+    refuse_over_linked(uow, provider)
     found = client_secret.strip()
     provider.client_secret = seal(found.encode(), bound_to=_bound(provider.uid)) if found else None
     uow.session.flush()

@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 from crm_kernel.access.actor import Actor, Scope, matches
 from crm_kernel.access.field_access import HIDDEN, opens
 from crm_kernel.access.grants import Reach, read_reach
-from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission
+from crm_kernel.access.models import AppUser, FieldRule, Role, RolePermission, UserRole
 from crm_kernel.errors import Forbidden
 
 if TYPE_CHECKING:
@@ -112,6 +112,26 @@ def refuse_over(uow: UnitOfWork, user: AppUser) -> None:
     if over or _sees_more(actor, reach):
         message = _("%(name)s may do what %(who)s may not: only somebody who may do as much changes this account.")
         raise Forbidden(message % {"name": user.name, "who": actor.name})
+
+
+def refuse_over_each(uow: UnitOfWork, users: sa.Select[int]) -> None:
+    """Do the same for many, given as a query for their keys; one query, and one for each team and set of roles among them.
+
+    Raises:
+        Forbidden: naming one whose roles reach further than the actor's.
+    """
+    if covers(uow.actor, "*", Scope.ALL) and not uow.actor.field_rules:
+        return
+    held = sa.select(AppUser.id, AppUser.team_id, UserRole.role_id).outerjoin(UserRole, UserRole.user_id == AppUser.id)
+    roles: dict[tuple[int, int | None], set[int]] = {}
+    for user_id, team_id, role_id in uow.session.execute(held.where(AppUser.id.in_(users)).order_by(AppUser.id)):
+        roles.setdefault((user_id, team_id), set()).add(role_id)
+    if uow.actor.kind == "user":
+        roles = {who: found for who, found in roles.items() if who[0] != uow.actor.user_id}
+    # Who is of the same team and has the same roles may do the same: one of them answers for all.
+    alike = {(team_id, frozenset(found)): user_id for (user_id, team_id), found in roles.items()}
+    for user_id in alike.values():
+        refuse_over(uow, uow.session.get_one(AppUser, user_id))
 
 
 def refuse_beyond_fields(uow: UnitOfWork, role: Role, grants: Mapping[str, Scope]) -> None:

@@ -218,16 +218,20 @@ def keep_one_administrator(uow: UnitOfWork, leaving: AppUser) -> None:
         Conflict: the user is the only one.
     """
     # Two who go at once each saw the other still there; whoever comes second waits here and counts again.
-    role = sa.select(Role.id).where(Role.name == ADMINISTRATOR).with_for_update(key_share=True)
-    uow.session.execute(role)
-    administrators = (
-        sa.select(AppUser.id)
-        .join(UserRole, UserRole.user_id == AppUser.id)
-        .join(Role, Role.id == UserRole.role_id)
-        .where(Role.name == ADMINISTRATOR, AppUser.active)
-    )
-    if set(uow.session.execute(administrators).scalars()) == {leaving.id}:
+    lock_administrators(uow)
+    if set(uow.session.execute(administrators()).scalars()) == {leaving.id}:
         raise Conflict(_("%(name)s is the last active administrator: make somebody else one first.", name=leaving.name))
+
+
+def lock_administrators(uow: UnitOfWork) -> None:
+    """Let whoever may be about to shut out the last administrator go one by one, until the commit; one query."""
+    uow.session.execute(sa.select(Role.id).where(Role.name == ADMINISTRATOR).with_for_update(key_share=True))
+
+
+def administrators() -> sa.Select[int]:
+    """Return the query for the keys of the active administrators."""
+    held = sa.select(UserRole.user_id).join(Role, Role.id == UserRole.role_id).where(Role.name == ADMINISTRATOR)
+    return sa.select(AppUser.id).where(AppUser.active, AppUser.id.in_(held))
 
 
 def role_named(uow: UnitOfWork, name: str) -> Role:
