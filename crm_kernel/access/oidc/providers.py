@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from crm_kernel.access.actor import Scope
 from crm_kernel.access.models import Role
-from crm_kernel.access.oidc.models import IdentityProvider
+from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
 from crm_kernel.access.oidc.offered import offer_anew
 from crm_kernel.access.oidc.people import refuse_over_linked, role_lines, unlink_everybody
 from crm_kernel.access.oidc.tokens import Client
@@ -44,10 +44,10 @@ def create_provider(uow: UnitOfWork, data: Mapping[str, Any]) -> IdentityProvide
     Raises:
         InvalidInput: the issuer is no address, the name is taken, or a role does not exist.
         Forbidden: it is to make users or to vouch for a second factor, and the actor may not give roles, or not these;
-            it is to know users by e-mail, and the actor may not do everything.
+            it is to know users by e-mail, or its issuer means users already, and the actor may not do everything.
     """
-    # A new issuer alone means nobody: no account is linked with it.
-    _check(uow, data, {name for name in _ABOUT_ROLES - {"issuer"} if data.get(name)})
+    asked = {name for name in _ABOUT_ROLES - {"issuer"} if data.get(name)}
+    _check(uow, data, asked | ({"issuer"} if _known_issuer(uow, data.get("issuer")) else set()))
     made = IdentityProvider(uid=uuid7(), **data)
     uow.session.add(made)
     offer_anew(uow)
@@ -144,6 +144,12 @@ def client_of(provider: IdentityProvider) -> Client:
         client_secret=None if secret is None else unseal(secret, bound_to=_bound(provider.uid)).decode(),
         scopes=provider.scopes,
     )
+
+
+def _known_issuer(uow: UnitOfWork, issuer: Any) -> bool:
+    """Say whether an issuer is used here: whoever is linked with it, or will be, is meant by another provider as well."""
+    columns = (UserIdentity.issuer, IdentityProvider.issuer)
+    return any(uow.session.scalar(sa.select(sa.exists().where(column == issuer))) for column in columns)
 
 
 def _bound(uid: UUID) -> tuple[str, str]:

@@ -225,6 +225,18 @@ def test_the_last_passkey_stays_where_there_is_no_other_way_in(unit):
         remove_passkey(uow, user, second)
 
 
+def test_a_second_provider_of_an_issuer_in_use_is_for_who_may_do_everything(unit, staff):
+    helper = _acting(unit, staff.helper)
+
+    with unit(helper) as uow:
+        _provider(uow, "New", "https://new.example.com")
+    for issuer in (ISSUER, "https://new.example.com"):
+        with pytest.raises(Forbidden, match="Only who may"), unit(helper) as uow:
+            _provider(uow, "Twin", issuer)
+    with unit(_acting(unit, staff.ada)) as uow:
+        _provider(uow, "Twin")
+
+
 @pytest.mark.crm_databases("postgresql")
 def test_of_two_ways_in_that_go_at_once_one_stays(crm_app, unit):
     with unit() as uow:
