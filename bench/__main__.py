@@ -39,7 +39,7 @@ def main() -> int:
 
 def _announced() -> str:
     return (
-        f"{ROWS:,} customers on {' and '.join(KINDS)}, {ROUNDS} interleaved rounds. A million take about two hours on"
+        f"{ROWS:,} customers on {' and '.join(KINDS)}, {ROUNDS} interleaved rounds. A million take about 45 minutes on"
         " two cores;\nCRM_BENCH_ROWS=20000 make bench takes about ten minutes, but of so few a filter's ratio may be below its"
         " floor.\n"
     )

@@ -99,7 +99,8 @@ def size_text(size: int) -> str:
     units = (_("%(size)s B"), _("%(size)s kB"), _("%(size)s MB"), _("%(size)s GB"))
     step = next((step for step in range(len(units)) if size < 1000 ** (step + 1)), len(units) - 1)
     value = size / 1000**step
-    return units[step] % {"size": format_decimal(round(value, 1 if value < 10 and step else 0))}
+    text: str = units[step] % {"size": format_decimal(round(value, 1 if value < 10 and step else 0))}
+    return text
 
 
 def _load_files(uow: UnitOfWork, record: Any) -> Mapping[str, Any] | None:
