@@ -24,6 +24,7 @@ CHANNELS: Mapping[str, Any] = {
     "cli": _l("Command line"),
     "job": _l("Background job"),
     "import": _l("Import"),
+    "rule": _l("Automation rule"),
     "system": _l("System"),
 }
 

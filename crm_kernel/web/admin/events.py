@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.access.audit_reading.labels import channel_label
 from crm_kernel.events import queries, services
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.events.wording import event_choice, event_label
@@ -154,7 +155,7 @@ def _facts(stored: StoredEvent) -> list[dict[str, Any]]:
     return [
         {"label": _("When"), "text": format_datetime(stored.occurred_at), "kind": "datetime"},
         {"label": _("Who"), "text": stored.actor},
-        {"label": _("Channel"), "text": stored.channel},
+        {"label": _("Channel"), "text": channel_label(stored.channel)},
         {"label": _("Version"), "text": str(stored.version), "kind": "number"},
         {"label": _("Request"), "text": stored.request_id},
     ]

@@ -71,6 +71,7 @@ def test_an_event_is_shown_with_its_deliveries(admin, dead):
     page = admin.get(f"/admin/events/{dead}").text
 
     assert "Failed for good" in page
+    assert ">System<" in page  # the channel, in words
     assert f"crm events discard {dead}" in page
     assert admin.get("/admin/events/018f0000-0000-7000-8000-000000000000").status_code == 404
 
