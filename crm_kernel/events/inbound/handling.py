@@ -21,6 +21,8 @@ from crm_kernel.data_map.mentioned import note_mentioned
 from crm_kernel.errors import Conflict, CrmError, Forbidden, InvalidInput, NotFound
 from crm_kernel.events.inbound.models import MESSAGE, MessageState, MessageSubject, WebhookMessage, WebhookSource
 from crm_kernel.events.inbound.storing import HANDLE
+from crm_kernel.jobs.models import JobRow
+from crm_kernel.jobs.queries import PENDING
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.unit_of_work import attempt
 
@@ -34,7 +36,8 @@ CHUNK = 500
 def handle_message(uow: UnitOfWork, payload: Mapping[str, Any]) -> None:
     """Handle one message, if it still waits."""
     query = sa.select(WebhookMessage, WebhookSource).join(WebhookSource, WebhookSource.id == WebhookMessage.source_id)
-    found = uow.session.execute(query.where(WebhookMessage.uid == UUID(payload["message"]))).first()
+    query = query.where(WebhookMessage.uid == UUID(payload["message"])).with_for_update(of=WebhookMessage)
+    found = uow.session.execute(query).first()
     if found is None or found[0].state != MessageState.WAITING:
         return
     message, source = found
@@ -45,28 +48,36 @@ def handle_message(uow: UnitOfWork, payload: Mapping[str, Any]) -> None:
 
 
 def handle_again(uow: UnitOfWork, message: WebhookMessage) -> None:
-    """Enqueue a message that failed once more.
+    """Enqueue a message once more: one that failed, or one that waits for a job that is dead or was cancelled.
 
     Raises:
-        Conflict: it waits already, or is done.
+        Conflict: it is done, or its job still waits or runs.
     """
-    if message.state != MessageState.FAILED:
-        raise Conflict(f"message {message.uid} is {message.state}: only a failed one is handled again")
+    if message.state == MessageState.DONE:
+        raise Conflict(f"message {message.uid} is done: only what failed or waits in vain is handled again")
+    if message.state == MessageState.WAITING and _has_job(uow, message):
+        raise Conflict(f"message {message.uid} is waiting: its job still waits or runs")
     _update(uow, message, state=MessageState.WAITING)
     uow.session.refresh(message)
     enqueue(uow, HANDLE, {"message": str(message.uid)})
 
 
 def expire_messages(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Delete one chunk of old messages, the oldest first; None when there are no more."""
+    """Delete one chunk of old messages, handled or not, the oldest first; None when there are no more."""
     cutoff = uow.now - dt.timedelta(days=runtime_of(current_app).config.webhook_days)
-    old = sa.select(MESSAGE.c.id).where(MESSAGE.c.created_at < cutoff, MESSAGE.c.state != MessageState.WAITING)
+    old = sa.select(MESSAGE.c.id).where(MESSAGE.c.created_at < cutoff)
     ids = list(uow.session.scalars(old.order_by(MESSAGE.c.created_at).limit(CHUNK)))
     if not ids:
         return None
     uow.session.execute(sa.delete(MESSAGE).where(MESSAGE.c.id.in_(ids)))
     so_far = payload.get("checkpoint", {}).get("deleted", 0) + len(ids)
     return {"deleted": so_far, "progress": {"done": so_far}}
+
+
+def _has_job(uow: UnitOfWork, message: WebhookMessage) -> bool:
+    waiting = sa.and_(JobRow.name == HANDLE, JobRow.state.in_(PENDING))
+    named = sa.cast(JobRow.payload, sa.Text).contains(str(message.uid))
+    return uow.session.execute(sa.select(JobRow.id).where(waiting, named).limit(1)).first() is not None
 
 
 def _handled(uow: UnitOfWork, message: WebhookMessage, source: WebhookSource) -> tuple[MessageState, str]:

@@ -152,7 +152,7 @@ def _messages() -> RecordType:
                 label=_l("Handle again"),
                 service=handle_again,
                 icon="refresh",
-                available=lambda message: message.state == MessageState.FAILED,
+                available=lambda message: message.state != MessageState.DONE,
             ),
         ),
         verbs=("read", "export"),
