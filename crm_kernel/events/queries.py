@@ -55,6 +55,28 @@ def event(uow: UnitOfWork, event_uid: UUID) -> StoredEvent:
     return found
 
 
+def overtaken(uow: UnitOfWork, stored: StoredEvent, subscriber: str, *, job_id: int | None = None) -> bool:
+    """Say whether a later event about the same customer reaches a subscriber before this one would; one query.
+
+    It has reached it, is on its way now, or waits in front of this one: a customer's deliveries go in the order of their jobs.
+
+    Args:
+        job_id: the delivery that is to be made; None for a new one, which comes behind all others.
+    """
+    if stored.customer_uid is None:
+        return False
+    before = JobRow.state.in_((JobState.DONE, JobState.LEASED))
+    waits = JobRow.state == JobState.READY
+    waits_in_front = waits if job_id is None else sa.and_(waits, JobRow.id < job_id)
+    later = (
+        sa.select(JobRow.id)
+        .join(StoredEvent, StoredEvent.id == JobRow.event_id)
+        .where(StoredEvent.customer_uid == stored.customer_uid, StoredEvent.id > stored.id, JobRow.name == subscriber)
+        .where(sa.or_(before, waits_in_front))
+    )
+    return bool(uow.session.scalar(sa.select(later.exists())))
+
+
 def deliveries_of(uow: UnitOfWork, event_ids: Sequence[int]) -> dict[int, list[JobRow]]:
     """Return the deliveries of some events: event key → deliveries by subscriber, then age. One query."""
     found: dict[int, list[JobRow]] = {event_id: [] for event_id in event_ids}

@@ -15,7 +15,7 @@ from crm_kernel._internal.outbox import delivery_row, keep_order, store_deliveri
 from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.errors import Conflict, NotFound
 from crm_kernel.events.models import StoredEvent
-from crm_kernel.events.queries import dead_deliveries, event
+from crm_kernel.events.queries import dead_deliveries, event, overtaken
 from crm_kernel.jobs.models import JobRow, JobState
 from crm_kernel.jobs.services import cancel_job, retry_job
 
@@ -81,7 +81,7 @@ def replay_event(uow: UnitOfWork, event_uid: UUID, *, subscriber: str) -> dict[s
     values = delivery_row(
         uow, listening[subscriber], event_id=stored.id, customer=stored.customer_uid, depth=stored.causation_depth + 1
     )
-    values["out_of_order"] = _overtaken(uow, stored, subscriber)
+    values["out_of_order"] = overtaken(uow, stored, subscriber)
     store_deliveries(uow, connection, [values])
     _note(uow, "replayed", [(stored, subscriber)])
     return values
@@ -98,14 +98,3 @@ def _refuse_pending(uow: UnitOfWork, stored: StoredEvent, subscriber: str) -> No
     )
     if uow.session.scalar(sa.select(pending.exists())):
         raise Conflict(f"{stored.name} {stored.uid} is on its way to {subscriber} already.")
-
-
-def _overtaken(uow: UnitOfWork, stored: StoredEvent, subscriber: str) -> bool:
-    if stored.customer_uid is None:
-        return False
-    later = (
-        sa.select(JobRow.id)
-        .join(StoredEvent, StoredEvent.id == JobRow.event_id)
-        .where(StoredEvent.customer_uid == stored.customer_uid, StoredEvent.id > stored.id, JobRow.name == subscriber)
-    )
-    return bool(uow.session.scalar(sa.select(later.exists())))

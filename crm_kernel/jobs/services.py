@@ -21,6 +21,7 @@ from crm_kernel.contributions import Job
 from crm_kernel.data_map.mentioned import note_mentioned
 from crm_kernel.errors import Conflict, CrmError, NotFound
 from crm_kernel.events.models import StoredEvent
+from crm_kernel.events.queries import overtaken
 from crm_kernel.jobs.models import JobRow, JobState, JobSubject
 from crm_kernel.jobs.signals import work_stored
 
@@ -195,17 +196,8 @@ def _locked(uow: UnitOfWork, uid: UUID) -> JobRow:
 
 
 def _overtaken(uow: UnitOfWork, job: JobRow) -> bool:
-    """Say whether a later delivery about the same customer has reached the same subscriber, or is under way."""
-    if job.event_id is None or job.partition is None:
-        return False
-    about = sa.select(StoredEvent.customer_uid).where(StoredEvent.id == job.event_id).scalar_subquery()
-    later = (
-        sa.select(JobRow.id)
-        .join(StoredEvent, StoredEvent.id == JobRow.event_id)
-        .where(StoredEvent.customer_uid == about, JobRow.name == job.name, JobRow.id > job.id)
-        .where(JobRow.state.in_((JobState.DONE, JobState.LEASED)))
-    )
-    return bool(uow.session.scalar(sa.select(later.exists())))
+    stored = None if job.event_id is None else uow.session.get(StoredEvent, job.event_id)
+    return stored is not None and overtaken(uow, stored, job.name, job_id=job.id)
 
 
 def _release_later(uow: UnitOfWork, job: JobRow) -> None:

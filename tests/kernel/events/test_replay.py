@@ -19,23 +19,26 @@ BOB = UUID("018f0000-0000-7000-8000-000000000b0b")
 
 @pytest.fixture
 def broken() -> set[str]:
-    """Labels that ``alpha.take`` cannot take."""
+    """Labels that ``alpha.take`` cannot take; the others cannot take ``late …``."""
     return set()
 
 
 @pytest.fixture
 def load(site, kit, broken):
-    """Load a plugin with ``alpha.take``, and others by name that take everything."""
+    """Load a plugin with ``alpha.take``, and others by name."""
 
     def take(uow, event):
-        if event.label in broken:
-            raise ValueError(f"cannot take {event.label}")
-        kit.leave_effect(uow, event.label)
+        leave(uow, event.label)
+
+    def leave(uow, label):
+        if label in broken:
+            raise ValueError(f"cannot take {label}")
+        kit.leave_effect(uow, label)
 
     def loaded(*others):
         names = {
             "alpha.take": take,
-            **{name: lambda uow, e: kit.leave_effect(uow, f"late {e.label}") for name in others},
+            **{name: lambda uow, e: leave(uow, f"late {e.label}") for name in others},
         }
         listening = [
             c.Subscriber(name=name, event=kit.Happened, handler=handler, max_attempts=1)
@@ -121,6 +124,39 @@ def test_an_event_is_replayed_to_a_subscriber_that_came_later(site, load):
         NotFound, match=r"alpha\.nobody does not listen to alpha\.happened; listening: alpha\.late, alpha\.take"
     ):
         site.call(services.replay_event, first, subscriber="alpha.nobody")
+
+
+def test_a_replay_behind_a_later_event_that_waits_is_out_of_order_and_one_beside_a_dead_one_is_not(site, load, broken):
+    load()
+    site.tell("1", customer=ADA)
+    site.runner().drain()
+    load("alpha.late")
+    broken.add("late 2")
+    site.tell("2", customer=ADA)
+    site.runner().drain()
+    first = _uids(site)[0]
+
+    beside_a_dead_one = site.call(services.replay_event, first, subscriber="alpha.late")
+    site.runner().drain()
+    broken.clear()
+    site.call(services.retry_dead)
+    behind = site.call(services.replay_event, first, subscriber="alpha.late")
+    site.runner().drain()
+
+    assert (beside_a_dead_one["out_of_order"], behind["out_of_order"]) == (False, True)
+    assert [label for label in site.effects() if "late" in label] == ["late 1", "late 2", "late 1"]
+
+
+def test_a_retry_after_an_earlier_event_was_replayed_keeps_its_place(site, load, broken):
+    load()
+    broken.update("2")
+    site.tell("1", "2", customer=ADA)
+    site.runner().drain()
+    broken.clear()
+    site.call(services.replay_event, _uids(site)[0], subscriber="alpha.take")
+    site.runner().drain()
+
+    assert site.call(lambda uow: [job.out_of_order for job in services.retry_dead(uow)]) == [False]
 
 
 def test_the_catalogue_names_every_event_with_its_subscribers(site, load):
