@@ -5,7 +5,7 @@ What an administrator decides about deliveries stands in the audit log, under th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def retry_dead(
     uow: UnitOfWork, *, subscriber: str | None = None, event_uid: UUID | None = None, limit: int = 1000
 ) -> list[JobRow]:
-    """Make dead deliveries due again, oldest first, at most ``limit``, and return them.
+    """Make dead deliveries due again, oldest first, at most ``limit``, and return them without those done by now.
 
     One that comes after later ones about the same customer is marked ``out_of_order``. A few queries per delivery.
 
@@ -36,12 +36,12 @@ def retry_dead(
     if event_uid is not None:
         event(uow, event_uid)
     dead = dead_deliveries(uow, subscriber=subscriber, event_uid=event_uid, limit=limit)
-    _note(uow, "retried", [(stored, job.name) for job, stored in dead])
-    return [retry_job(uow, job.uid) for job, _stored in dead]
+    return _decided(uow, "retried", dead, retry_job)
 
 
 def discard_dead(uow: UnitOfWork, event_uid: UUID, *, subscriber: str | None = None) -> list[JobRow]:
-    """Decide that an event's dead deliveries (to one subscriber) are not to be made, and return them.
+    """Decide that an event's dead deliveries (to one subscriber) are not to be made, and return them without those
+    that somebody else had made, or discarded, by now.
 
     Raises:
         NotFound: no such event.
@@ -51,8 +51,7 @@ def discard_dead(uow: UnitOfWork, event_uid: UUID, *, subscriber: str | None = N
     dead = dead_deliveries(uow, subscriber=subscriber, event_uid=event_uid)
     if not dead:
         raise Conflict(f"{stored.name} {stored.uid} has no dead delivery" + (f" to {subscriber}" if subscriber else ""))
-    _note(uow, "discarded", [(stored, job.name) for job, _stored in dead])
-    return [cancel_job(uow, job.uid) for job, _stored in dead]
+    return _decided(uow, "discarded", dead, cancel_job)
 
 
 def listening_to(stored: StoredEvent) -> list[str]:
@@ -85,6 +84,22 @@ def replay_event(uow: UnitOfWork, event_uid: UUID, *, subscriber: str) -> dict[s
     store_deliveries(uow, connection, [values])
     _note(uow, "replayed", [(stored, subscriber)])
     return values
+
+
+def _decided(
+    uow: UnitOfWork,
+    action: str,
+    dead: Sequence[tuple[JobRow, StoredEvent]],
+    decide: Callable[[UnitOfWork, UUID], JobRow],
+) -> list[JobRow]:
+    done = []
+    for job, stored in dead:
+        try:
+            done.append((decide(uow, job.uid), stored))
+        except Conflict:  # somebody else decided meanwhile, and it is done, runs or was discarded
+            continue
+    _note(uow, action, [(stored, job.name) for job, stored in done])
+    return [job for job, _stored in done]
 
 
 def _note(uow: UnitOfWork, action: str, deliveries: Sequence[tuple[StoredEvent, str]]) -> None:

@@ -189,7 +189,9 @@ def dialect_insert(uow: UnitOfWork) -> Callable[..., Any]:
 
 def _locked(uow: UnitOfWork, uid: UUID) -> JobRow:
     """Load a job so that no runner changes it before this unit commits; waits for the transaction of one that runs."""
-    found = uow.session.scalars(sa.select(JobRow).where(JobRow.uid == uid).with_for_update()).one_or_none()
+    query = sa.select(JobRow).where(JobRow.uid == uid).with_for_update()
+    # Who listed it before has its state of then: meanwhile somebody else decided, and it is done.
+    found = uow.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     if found is None:
         raise NotFound(f"job {uid}: no such job. List them with: crm jobs list")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,8 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from crm_kernel import contributions as c
+from crm_kernel.events import services as event_services
+from crm_kernel.events.services import retry_dead
 from crm_kernel.jobs import services
 from crm_kernel.jobs.claiming import Claim, claim
+from crm_kernel.jobs.deciding import retry_all
 from crm_kernel.jobs.models import JobRow, JobState
 
 LEFT_BEHIND = "its worker stopped or was killed while doing it, or was slower than its lease"
@@ -206,3 +210,43 @@ def test_events_about_one_customer_are_numbered_in_the_order_of_their_commits(si
     assert order == ["first", "second"]
     site.runner().drain()
     assert site.effects() == ["first", "second"]
+
+
+@pytest.fixture
+def another_retries(site):
+    """Let somebody else make all jobs due and a runner do them, in a transaction of their own."""
+
+    def retry_and_run():
+        for job in site.jobs():
+            site.call(services.retry_job, job.uid)
+        site.runner("other").drain()
+
+    def meanwhile():
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(retry_and_run).result(30)
+
+    return meanwhile
+
+
+@pytest.mark.crm_databases("postgresql")
+@pytest.mark.parametrize("retry", [retry_dead, lambda uow: retry_all(uow, [row.uid for row in _all(uow)])])
+def test_what_somebody_else_had_done_meanwhile_is_not_done_again(site, alpha, another_retries, monkeypatch, retry):
+    site.load(alpha=alpha)
+    site.tell("1", "2", customer=ADA)
+    with site.writing() as uow:
+        uow.session.execute(sa.update(JobRow).values(state=int(JobState.DEAD)))
+
+    with site.writing() as uow:
+        _all(uow)  # one list of dead jobs on two screens
+        before = event_services.dead_deliveries(uow)
+        monkeypatch.setattr(event_services, "dead_deliveries", lambda *_arguments, **_options: before)
+        another_retries()
+        retried = retry(uow)
+    site.runner().drain()
+
+    assert retried == []
+    assert site.effects() == ["1", "2"]
+
+
+def _all(uow):
+    return uow.session.scalars(sa.select(JobRow).order_by(JobRow.id)).all()
