@@ -7,6 +7,7 @@ address is typed, so that neither the time nor the answer of the page says who i
 
 from __future__ import annotations
 
+import datetime as dt
 import hmac
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -24,7 +25,7 @@ from crm_kernel.access.models import AppUser
 from crm_kernel.contributions import Job, JobKind
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.mail.message import Mail
-from crm_kernel.mail.transport import send_about
+from crm_kernel.mail.transport import MAIL_ATTEMPTS, send_about
 from crm_kernel.unit_of_work import reading
 from crm_kernel.web.addresses import public_address
 
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 
 MAIL = "kernel.mail_reset"
 _PAUSE_SECONDS = 300
+#: How long a link is good for (Flask-Security's own default); who asked longer ago gets none any more.
+_GOOD_FOR = dt.timedelta(days=1)
 
 
 def jobs() -> list[Job]:
     """Return the job that mails a reset link."""
-    return [Job(name=MAIL, handler=mail_reset, kind=JobKind.OUTSIDE, queue="mail")]
+    return [Job(name=MAIL, handler=mail_reset, kind=JobKind.OUTSIDE, queue="mail", max_attempts=MAIL_ATTEMPTS)]
 
 
 def reset_link(user: AppUser) -> str:
@@ -63,11 +66,11 @@ def ask_for_reset(uow: UnitOfWork, email: str) -> None:
     """
     found = uow.session.scalar(sa.select(AppUser.uid).where(AppUser.email == email))
     asked = f"{found or _nobody(email)}:{int(uow.now.timestamp()) // _PAUSE_SECONDS}"
-    enqueue(uow, MAIL, {"asked": asked}, dedupe_key=asked)
+    enqueue(uow, MAIL, {"asked": asked, "until": (uow.now + _GOOD_FOR).isoformat()}, dedupe_key=asked)
 
 
 def mail_reset(payload: dict[str, Any]) -> None:
-    """Mail a user his link, unless nobody is meant or he may not log in.
+    """Mail a user his link, unless nobody is meant, he may not log in, or he asked for it more than a day ago.
 
     Raises:
         MailRefused, MailDelayed, CrmError: as ``send_mail``.
@@ -75,7 +78,7 @@ def mail_reset(payload: dict[str, Any]) -> None:
     asked = str(payload["asked"])
     uid = UUID(asked.partition(":")[0])
     with reading(SYSTEM, channel="job") as uow:
-        mail = _mail(uow, uid, asked)
+        mail = None if _is_late(uow, payload) else _mail(uow, uid, asked)
     if mail is not None:
         send_about(mail, "user", uid)
 
@@ -91,6 +94,11 @@ def _nobody(email: str) -> UUID:
     """Return the id of a user whom nobody is; always the same for one address, so that the pause holds for it, too."""
     secret = str(current_app.config["SECRET_KEY"]).encode()
     return UUID(bytes=hmac.digest(secret, email.encode(), "sha256")[:16])
+
+
+def _is_late(uow: UnitOfWork, payload: dict[str, Any]) -> bool:
+    until = payload.get("until")  # an older version stored none
+    return until is not None and dt.datetime.fromisoformat(until) < uow.now
 
 
 def _mail(uow: UnitOfWork, uid: UUID, asked: str) -> Mail | None:

@@ -20,6 +20,8 @@ from crm_kernel.mail.smtp import Lines, MailServer, deliver
 if TYPE_CHECKING:
     from crm_kernel.config import Config
 
+#: How often a job tries to hand over a mail: about three days, as mail servers do; at first soon, then about every hour.
+MAIL_ATTEMPTS = 75
 #: Sends a mail and returns what its server said; raises ``MailRefused`` or ``MailDelayed``. No transaction is open.
 MailTransport = Callable[[Mail], str]
 _TRANSPORT, _LINES = "crm_mail_transport", "crm_mail_lines"

@@ -17,7 +17,7 @@ from crm_kernel.access.invitations.services import MAIL, is_open, link_of
 from crm_kernel.access.models import AppUser
 from crm_kernel.contributions import Job, JobKind
 from crm_kernel.mail.message import Mail
-from crm_kernel.mail.transport import send_about
+from crm_kernel.mail.transport import MAIL_ATTEMPTS, send_about
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def jobs() -> list[Job]:
     """Return the job that mails an invitation."""
-    return [Job(name=MAIL, handler=mail_invitation, kind=JobKind.OUTSIDE, queue="mail")]
+    return [Job(name=MAIL, handler=mail_invitation, kind=JobKind.OUTSIDE, queue="mail", max_attempts=MAIL_ATTEMPTS)]
 
 
 def mail_invitation(payload: dict[str, Any]) -> None:

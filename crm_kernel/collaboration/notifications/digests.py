@@ -29,7 +29,7 @@ from crm_kernel.contributions import Job, JobKind
 from crm_kernel.jobs.models import JobRow
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.mail.message import Mail
-from crm_kernel.mail.transport import can_send_mail, send_about
+from crm_kernel.mail.transport import MAIL_ATTEMPTS, can_send_mail, send_about
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def digest_jobs() -> list[Job]:
     """Return the job that plans the mails, and the one that sends one."""
     return [
         Job(name="kernel.plan_digests", handler=plan_digests, schedule="*/5 * * * *"),
-        Job(name=MAIL, handler=mail_digest, kind=JobKind.OUTSIDE, queue="mail"),
+        Job(name=MAIL, handler=mail_digest, kind=JobKind.OUTSIDE, queue="mail", max_attempts=MAIL_ATTEMPTS),
     ]
 
 

@@ -34,7 +34,7 @@ from crm_kernel.customers.values.states import Evidence as Proof
 from crm_kernel.errors import Conflict
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.mail.message import Mail
-from crm_kernel.mail.transport import can_send_mail, send_about
+from crm_kernel.mail.transport import MAIL_ATTEMPTS, can_send_mail, send_about
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _MAIL = "kernel.mail_consent_request"
 
 def jobs() -> list[Job]:
     """Return the job that mails a request."""
-    return [Job(name=_MAIL, handler=mail_request, kind=JobKind.OUTSIDE, queue="mail")]
+    return [Job(name=_MAIL, handler=mail_request, kind=JobKind.OUTSIDE, queue="mail", max_attempts=MAIL_ATTEMPTS)]
 
 
 def ask_for_consent(
