@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from crm_kernel.errors import Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
+
+log = logging.getLogger("crm.access")
 
 #: Recovery codes made at a time, of 50 random bits each.
 RECOVERY_CODES = 10
@@ -62,12 +65,11 @@ def disable_totp(uow: UnitOfWork, user: AppUser) -> None:
 
 def take_code(uow: UnitOfWork, user: AppUser, code: str) -> str | None:
     """Use up a code of the app or a recovery code; return which it was, ``totp`` or ``recovery``, None if it is neither."""
-    if user.tf_totp_secret is not None:
-        secret = totp.unsealed(user.tf_totp_secret, user.uid)
-        step = totp.matching_step(secret, code, uow.now, after=user.totp_counter)
-        if step is not None:
-            user.totp_counter = step
-            return TOTP
+    secret = _secret_of(user)
+    step = None if secret is None else totp.matching_step(secret, code, uow.now, after=user.totp_counter)
+    if step is not None:
+        user.totp_counter = step
+        return TOTP
     return "recovery" if _take_recovery_code(uow, user, code) else None
 
 
@@ -167,6 +169,22 @@ def remove_passkey(uow: UnitOfWork, user: AppUser, uid: UUID) -> None:
     uow.session.flush()
     _follow_factors(uow, user)
     _note(uow, user, "second_factor_removed", {"factor": PASSKEY, "name": key.name})
+
+
+def _secret_of(user: AppUser) -> bytes | None:
+    """Return what the app shares with us; None where there is none, or none that this instance can read."""
+    if user.tf_totp_secret is None:
+        return None
+    try:
+        return totp.unsealed(user.tf_totp_secret, user.uid)
+    except ValueError as error:
+        # Kept with a secret_key that is gone. Recovery codes need no key: they are what is left to the user.
+        log.error(
+            "the authenticator app of user %s cannot be read (%s): reset it with crm users reset-second-factor",
+            user.uid,
+            error,
+        )
+        return None
 
 
 def _follow_factors(uow: UnitOfWork, user: AppUser) -> None:

@@ -115,6 +115,20 @@ def test_a_recovery_code_logs_in_once(app, rep, secret, log_in):
     assert len(_row(app, rep.id).mf_recovery_codes) == services.RECOVERY_CODES - 1
 
 
+def test_a_recovery_code_is_taken_where_the_app_was_kept_with_another_key(app, rep, secret, unit, log_in, caplog):
+    _secret, codes = secret
+    with unit() as uow:
+        uow.session.get(AppUser, rep.id).tf_totp_secret = "A" * 80
+    client = app.test_client()
+    log_in(client, rep.email, PASSWORD)
+
+    wrong = client.post("/auth/second-factor", data={"code": "123456"})
+    right = client.post("/auth/second-factor", data={"code": codes[3]})
+
+    assert (wrong.status_code, right.status_code) == (200, 302)
+    assert f"the authenticator app of user {rep.uid} cannot be read" in caplog.text
+
+
 def test_neither_the_secret_nor_a_code_is_stored_readable(app, rep, secret):
     row = _row(app, rep.id)
 
