@@ -83,10 +83,10 @@ def send_again(uow: UnitOfWork, invitation: Invitation) -> None:
 
     Raises:
         Conflict: it is accepted or withdrawn, or was sent a moment ago.
-        Forbidden: the role grants more by now than the actor has himself.
+        Forbidden: the role grants more by now than the actor has himself, or reaches a team that he does not.
     """
     _refuse_over(invitation)
-    refuse_beyond_role(uow, uow.session.get_one(Role, invitation.role_id))
+    refuse_beyond_role(uow, uow.session.get_one(Role, invitation.role_id), team_id=invitation.team_id)
     if invitation.sent_at > uow.now - PAUSE:
         raise Conflict(_("It was sent a moment ago: wait some minutes before you send it again."))
     invitation.sending += 1

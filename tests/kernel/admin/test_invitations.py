@@ -16,6 +16,8 @@ from crm_kernel.access.actor import Actor, Scope
 from crm_kernel.access.invitations import mails, public, services
 from crm_kernel.access.invitations.models import Invitation
 from crm_kernel.access.models import AppUser, AuditLog, Role, Team, UserRole
+from crm_kernel.access.services import create_role, grant
+from crm_kernel.database import utcnow
 from crm_kernel.errors import Conflict, Forbidden, InvalidInput
 from crm_kernel.jobs.models import JobRow
 from crm_kernel.mail.transport import use_mail_transport
@@ -212,6 +214,23 @@ def test_who_invites_gives_no_more_than_he_has(unit):
         services.invite(uow, email="dan@crm.test", role="reader", language="en")
     with pytest.raises(Forbidden), unit(actor) as uow:
         services.invite(uow, email="eve@crm.test", role="administrator", language="en")
+
+
+def test_who_sends_again_gives_no_more_than_he_has_either(unit, change, invited):
+    with unit() as uow:
+        team = Team(name="South")
+        uow.session.add(team)
+        grant(uow, create_role(uow, name="Members"), "customer.delete", Scope.TEAM)
+        uow.session.flush()
+        team_id = team.id
+    invited(role="Members", team_id=team_id)
+    change(sent_at=utcnow() - dt.timedelta(hours=1))
+    grants = {"user.*": Scope.ALL, "customer.*": Scope.TEAM}
+
+    with pytest.raises(Forbidden, match="reach of a team"), unit(Actor(kind="user", name="Rae", grants=grants)) as uow:
+        services.send_again(uow, services.invitation_to(uow, "dan@crm.test"))
+    with unit(Actor(kind="user", name="Rae", team_ids=(team_id,), grants=grants)) as uow:
+        services.send_again(uow, services.invitation_to(uow, "dan@crm.test"))
 
 
 @pytest.mark.parametrize(
