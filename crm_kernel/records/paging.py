@@ -20,7 +20,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.plan import FieldPlan, TypePlan, side_key
-from crm_kernel.records.sealing import seal, unseal
+from crm_kernel.records.sealing import MAX_CONTENT, seal, unseal
 
 #: Rows on a page unless the request says otherwise, and the most it may ask for.
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
@@ -93,9 +93,15 @@ class Cursor:
     others: tuple[Any, ...] = ()
 
     def encode(self, order: Order) -> str:
-        """Return the cursor as a sealed URL-safe text that only this order of this record type takes."""
-        values = [_plain(value) for value in (self.value, *self.others)]
-        return seal(orjson.dumps([*values, self.key]), bound_to=_use(order))
+        """Return the cursor as a sealed URL-safe text that only this order of this record type takes.
+
+        Raises:
+            InvalidInput: its values are longer than an address can carry.
+        """
+        content = orjson.dumps([*(_plain(value) for value in (self.value, *self.others)), self.key])
+        if len(content) > MAX_CONTENT:
+            raise InvalidInput({"sort": [_("The values of these fields are too long to be sorted by together.")]})
+        return seal(content, bound_to=_use(order))
 
 
 def order_of(plan: TypePlan, sort: str | None) -> Order:

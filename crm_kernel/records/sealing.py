@@ -18,27 +18,50 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
+from flask_babel import gettext as _
 
-from crm_kernel.errors import ConfigError
+from crm_kernel.errors import ConfigError, InvalidInput
 
 if TYPE_CHECKING:
     from crm_kernel.config import Config
 
-#: Longest text that is looked at.
+#: Longest text that is looked at, and the bytes that such a text holds: of each four letters three, 16 for the seal.
 MAX_SEALED = 4_000
+MAX_CONTENT = MAX_SEALED * 3 // 4 - 16
 
 
 def seal(content: bytes, *, bound_to: Sequence[str]) -> str:
     """Return ``content`` as a text that only ``unseal`` with the same ``bound_to`` opens; about 10 µs.
 
     Raises:
+        ValueError: it is longer than ``MAX_CONTENT`` bytes, and would not be opened.
         ConfigError: the instance has no ``secret_key``.
     """
     return seal_with(secret_keys()[0], content, bound_to=bound_to)
 
 
+def seal_field(field: str, text: str, *, bound_to: Sequence[str]) -> str:
+    """Do the same with what somebody has typed.
+
+    Raises:
+        InvalidInput: it is too long; names the field.
+        ConfigError: the instance has no ``secret_key``.
+    """
+    content = text.encode()
+    if len(content) > MAX_CONTENT:
+        message = _("Too long to be kept encrypted: found %(found)s bytes, at most %(most)s.")
+        raise InvalidInput({field: [message % {"found": len(content), "most": MAX_CONTENT}]})
+    return seal(content, bound_to=bound_to)
+
+
 def seal_with(secret_key: str, content: bytes, *, bound_to: Sequence[str]) -> str:
-    """Do the same with a key that is given, where there is no application."""
+    """Do the same as ``seal`` with a key that is given, where there is no application.
+
+    Raises:
+        ValueError: it is longer than ``MAX_CONTENT`` bytes, and would not be opened.
+    """
+    if len(content) > MAX_CONTENT:
+        raise ValueError(f"{len(content)} bytes are too many to be sealed: at most {MAX_CONTENT}")
     sealed = _cipher(secret_key).encrypt(content, [part.encode() for part in bound_to])
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 

@@ -21,7 +21,7 @@ from crm_kernel.access.masking import HIDDEN
 from crm_kernel.access.services.limits import covers
 from crm_kernel.config import Config, convert, variable_of
 from crm_kernel.errors import ConfigError, Conflict, Forbidden, InvalidInput
-from crm_kernel.records.sealing import keys_of, seal
+from crm_kernel.records.sealing import keys_of, seal_field
 from crm_kernel.stored_settings.declared import Declared, declared_setting, declared_settings
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def change_setting(uow: UnitOfWork, name: str, raw: Any) -> bool:
     stored = read_settings(uow.session.connection()).get(name)
     if stored is not None and _told(declared, stored) == value:
         return False
-    kept = seal(str(value).encode(), bound_to=seal_of(name)) if declared.secret else value
+    kept = seal_field("value", str(value), bound_to=seal_of(name)) if declared.secret else value
     _write(uow, name, Stored(kept, declared.secret, uow.now.isoformat(), uow.actor.name))
     _note(uow, name, _audited(declared, stored), HIDDEN if declared.secret else value)
     return True

@@ -22,7 +22,7 @@ from crm_kernel.access.services.limits import covers, refuse_beyond_role
 from crm_kernel.access.ways_in import keep_ways_in
 from crm_kernel.errors import Forbidden, NotFound
 from crm_kernel.outbound import AddressRefused, checked_url
-from crm_kernel.records.sealing import seal, unseal
+from crm_kernel.records.sealing import seal_field, unseal
 from crm_kernel.records.storing import set_changed
 
 if TYPE_CHECKING:
@@ -90,11 +90,12 @@ def set_secret(uow: UnitOfWork, provider: IdentityProvider, client_secret: str) 
     """Set the secret that the provider has given us; an empty one makes us a public client.
 
     Raises:
+        InvalidInput: it is too long; names ``client_secret``.
         Forbidden: somebody who is linked may do what the actor may not.
     """
     refuse_over_linked(uow, provider)
     found = client_secret.strip()
-    provider.client_secret = seal(found.encode(), bound_to=_bound(provider.uid)) if found else None
+    provider.client_secret = seal_field("client_secret", found, bound_to=_bound(provider.uid)) if found else None
     uow.session.flush()
 
 

@@ -158,6 +158,13 @@ def test_a_secret_is_encrypted_unsealed_for_its_module_only_and_never_shown(chan
     assert "Set</span>" in pages[0]
 
 
+def test_a_secret_that_could_not_be_opened_again_is_refused_by_its_field(unit):
+    with unit() as uow, pytest.raises(InvalidInput) as refused:
+        change_setting(uow, "toybank.feed_key", "é" * 1_900)
+
+    assert refused.value.errors == {"value": ["Too long to be kept encrypted: found 3800 bytes, at most 2984."]}
+
+
 def test_the_audit_keeps_who_changed_what_and_no_secret(change, crm_app):
     change("company_name", "Before")
     change("company_name", "After")

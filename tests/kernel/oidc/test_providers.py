@@ -171,3 +171,13 @@ def test_a_name_with_an_apostrophe_stays_one_word_of_the_command(login, api):
 
     assert f"crm identity-providers secret {shlex.quote(name)}" in page
     assert f"crm identity-providers check {shlex.quote(name)}" in page
+
+
+def test_a_secret_that_could_not_be_opened_again_is_refused_by_its_field(api):
+    administrator = api("administrator")
+    path = f"/api/identity-providers/{administrator.post('/api/identity-providers', GOOD).json['id']}"
+
+    secret = {"client_secret": "é" * 1_900}
+    answer = administrator.post(f"{path}/set_secret", secret, If_Match=administrator.etag(path))
+
+    assert (answer.status_code, list(answer.json["errors"])) == (422, ["client_secret"])
