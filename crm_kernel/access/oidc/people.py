@@ -6,7 +6,7 @@ that this is enough.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from crm_kernel.access.datastore import Datastore
 from crm_kernel.access.models import AppUser
 from crm_kernel.access.oidc.errors import LogInFailed
 from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
+from crm_kernel.access.oidc.role_lines import role_lines
 from crm_kernel.access.preferences import first_language, usual_timezone
 from crm_kernel.access.services import create_user
 from crm_kernel.access.services.limits import refuse_over, refuse_over_each
@@ -135,14 +136,6 @@ def roles_for(provider: IdentityProvider, claims: Mapping[str, Any]) -> list[str
     wanted = dict(role_lines(provider.role_map))
     found = [wanted[value] for value in _claimed(claims, provider.role_claim) if value in wanted]
     return list(dict.fromkeys(found)) or [provider.default_role] * bool(provider.default_role)
-
-
-def role_lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (value of the claim, role) of the lines ``value = role``; a value may hold the sign itself."""
-    for line in text.splitlines():
-        value, sign, role = line.rpartition("=")
-        if sign and value.strip() and role.strip():
-            yield value.strip(), role.strip()
 
 
 def _claimed(claims: Mapping[str, Any], path: str) -> list[str]:

@@ -14,7 +14,8 @@ from crm_kernel.access.actor import Scope
 from crm_kernel.access.models import Role
 from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
 from crm_kernel.access.oidc.offered import offer_anew
-from crm_kernel.access.oidc.people import refuse_over_linked, role_lines, unlink_everybody
+from crm_kernel.access.oidc.people import refuse_over_linked, unlink_everybody
+from crm_kernel.access.oidc.role_lines import named_roles, role_lines
 from crm_kernel.access.oidc.tokens import Client
 from crm_kernel.access.services import role_named
 from crm_kernel.access.services.checks import Errors, refuse_taken
@@ -185,7 +186,7 @@ def _refuse_beyond(
     if about_roles & _GIVES_ROLES:
         # The roles that stay named count too: a switch alone hands them on.
         stored = {name: getattr(known, name) for name in ("role_map", "default_role")} if known else {}
-        names = {role for _field, role in _named_roles({**stored, **data})}
+        names = {role for _field, role in named_roles({**stored, **data})}
         for role in uow.session.scalars(sa.select(Role).where(Role.name.in_(names))):
             refuse_beyond_role(uow, role)
 
@@ -204,15 +205,8 @@ def _check_roles(uow: UnitOfWork, errors: Errors, data: Mapping[str, Any]) -> No
     lines = [line for line in str(data.get("role_map", "")).splitlines() if line.strip()]
     if len(list(role_lines("\n".join(lines)))) != len(lines):
         errors.add("role_map", _("Each line is: value = role"))
-    for field, role in _named_roles(data):
+    for field, role in named_roles(data):
         try:
             role_named(uow, role)
         except NotFound as error:
             errors.add(field, str(error))
-
-
-def _named_roles(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (field, role) of the roles that a provider's settings name."""
-    named = [("role_map", role) for _value, role in role_lines(str(data.get("role_map", "")))]
-    default = str(data.get("default_role") or "")
-    return [*named, ("default_role", default)] if default else named

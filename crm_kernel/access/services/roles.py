@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from crm_kernel._internal.runtime import EXTENSION
 from crm_kernel.access.actor import Scope, matches
 from crm_kernel.access.models import AppUser, Role, RolePermission, UserRole
+from crm_kernel.access.oidc.role_lines import refuse_named
 from crm_kernel.access.services.checks import Errors, checked_name, known_only, refuse_taken
 from crm_kernel.access.services.limits import (
     refuse_beyond,
@@ -101,7 +102,7 @@ def update_role(uow: UnitOfWork, role: Role, changes: Mapping[str, Any]) -> None
 
     Raises:
         InvalidInput: a field is unknown or wrong.
-        Conflict: a built-in role is to be renamed.
+        Conflict: a built-in role is to be renamed, or one that a log-in provider names.
         Forbidden: the role gives more than the actor has himself.
     """
     known_only(changes, frozenset({"name", "description", "second_factor"}))
@@ -111,6 +112,8 @@ def update_role(uow: UnitOfWork, role: Role, changes: Mapping[str, Any]) -> None
     errors, clean = Errors(), dict(changes)
     if "name" in changes:
         clean["name"] = _checked_name(uow, errors, changes["name"], besides=role.id)
+        if clean["name"] != role.name:
+            refuse_named(uow, role)
     if "description" in changes:
         clean["description"] = changes["description"].strip()[:255]
     errors.refuse()
@@ -123,7 +126,7 @@ def delete_role(uow: UnitOfWork, role: Role) -> None:
     """Delete a role that nobody holds.
 
     Raises:
-        Conflict: it is built in, or somebody holds it.
+        Conflict: it is built in, somebody holds it, or a log-in provider names it.
         Forbidden: the role gives more than the actor has himself.
     """
     refuse_beyond_role(uow, role)
@@ -135,6 +138,7 @@ def delete_role(uow: UnitOfWork, role: Role) -> None:
         raise Conflict(
             _("%(number)s users hold the role %(name)s: take it from them first.", number=number, name=role.name)
         )
+    refuse_named(uow, role)
     uow.session.delete(role)
     uow.session.flush()
 

@@ -181,3 +181,19 @@ def test_a_secret_that_could_not_be_opened_again_is_refused_by_its_field(api):
     answer = administrator.post(f"{path}/set_secret", secret, If_Match=administrator.etag(path))
 
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["client_secret"])
+
+
+@pytest.mark.parametrize("named", [{"role_map": "sales = Sellers"}, {"default_role": "Sellers"}])
+def test_a_role_that_a_provider_names_keeps_its_name(api, named):
+    administrator = api("administrator")
+    role = f"/api/roles/{administrator.post('/api/roles', {'name': 'Sellers'}).json['id']}"
+    provider = f"/api/identity-providers/{administrator.post('/api/identity-providers', {**GOOD, **named}).json['id']}"
+
+    refused = [administrator.patch(role, {"name": "Vendors"}), administrator.delete(role)]
+    described = administrator.patch(role, {"name": "Sellers", "description": "They sell."})
+
+    assert [answer.status_code for answer in refused] == [409, 409]
+    assert all("the role Sellers to new users: Staff" in answer.text for answer in refused)
+    assert described.status_code == 200
+    administrator.patch(provider, dict.fromkeys(named, ""))
+    assert administrator.patch(role, {"name": "Vendors"}).status_code == 200
