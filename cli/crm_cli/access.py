@@ -41,7 +41,8 @@ def explain(
     """Say why the USER (an address) has a PERMISSION or lacks it, on the RECORD (an id) of the permission's type if given.
 
     Listed is every rule that has a say: the account with its lock and second factor, the token's limits, the grants of the roles, the reach over the
-    record's owner and team, each rule of visibility, each module's verdict, and what the roles say of fields.
+    record's owner and team or its author, each rule of visibility, each module's verdict, what the services refuse by themselves,
+    and what the roles say of fields.
     """
     from crm_kernel.access.explain import explain as explained
     from crm_kernel.access.services import user_by_email

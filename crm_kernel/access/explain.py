@@ -19,10 +19,10 @@ from crm_kernel.access.acting import actor_for
 from crm_kernel.access.action_schemas import SCOPES
 from crm_kernel.access.actor import Actor, Scope, matches
 from crm_kernel.access.explain_account import account_steps
-from crm_kernel.access.explain_fields import Step, check_field, field_steps
+from crm_kernel.access.explain_fields import SHOWING, Step, check_field, field_steps
 from crm_kernel.access.models import ApiToken, AppUser, Role, RolePermission, Team, UserRole
-from crm_kernel.access.policy import allowed, verdicts, visibility_rules, visible
-from crm_kernel.errors import CrmError, InvalidInput, NotFound
+from crm_kernel.access.policy import allowed, verdicts, visibility_rules, visible, wrote
+from crm_kernel.errors import CrmError, Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from crm_kernel.records.record_type import RecordType
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: Rules that refuse by themselves, whatever the policy says.
-_MUST_HOLD = frozenset({"user", "second_factor", "token", "field"})
+_MUST_HOLD = frozenset({"user", "second_factor", "token", "field", "limit"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,11 @@ def explain(
     seen = True
     if subject is not None and record_type is not None:
         seen = _sees(uow, actor, record_type, subject)
-        steps += [_reach_step(uow, actor, permission, subject), *_visibility_steps(uow, actor, record_type, subject)]
+        steps.append(_reach_step(uow, actor, record_type, permission, subject))
+        steps += _visibility_steps(uow, actor, record_type, subject)
     steps += _verdict_steps(actor, permission, subject)
+    if subject is not None and record_type is not None:
+        steps += _limit_steps(uow, actor, record_type, permission, subject)
     if record_type is not None:
         steps += field_steps(uow, user, actor, record_type, permission, field)
     holds = all(step.answer is not False for step in steps if step.rule in _MUST_HOLD)
@@ -156,11 +159,16 @@ def _grant_steps(uow: UnitOfWork, user: AppUser, actor: Actor, permission: str) 
         yield Step("grant", permission, False, text)
 
 
-def _reach_step(uow: UnitOfWork, actor: Actor, permission: str, subject: Any) -> Step:
+def _reach_step(uow: UnitOfWork, actor: Actor, record_type: RecordType, permission: str, subject: Any) -> Step:
     scope = actor.scope_of(permission)
     reach = _("nothing") if scope is None else scope.name.lower()
-    if not hasattr(subject, "owner_id"):
+    if not hasattr(subject, "owner_id") and record_type.author is None:
         return Step("reach", reach, None, _("The record has no owner."))
+    if not hasattr(subject, "owner_id"):
+        author = _name(uow, AppUser, getattr(subject, str(record_type.author)))
+        text = _("The author is %(author)s. Reach: %(reach)s.", author=author, reach=_reach_of(scope))
+        within = scope is Scope.ALL or (scope is not None and wrote(actor, permission, subject) is True)
+        return Step("reach", reach, within, text)
     owner = _name(uow, AppUser, subject.owner_id)
     team = _name(uow, Team, subject.team_id)
     teams = uow.session.scalars(sa.select(Team.name).where(Team.id.in_(actor.team_ids)).order_by(Team.name))
@@ -168,12 +176,16 @@ def _reach_step(uow: UnitOfWork, actor: Actor, permission: str, subject: Any) ->
         "The owner is %(owner)s, the team %(team)s. Reach: %(reach)s. The user’s teams: %(teams)s.",
         owner=owner,
         team=team,
-        reach=_("nothing") if scope is None else _reach_words(scope),
+        reach=_reach_of(scope),
         teams=", ".join(teams) or _("none"),
     )
     own = subject.owner_id is not None and subject.owner_id == actor.user_id
     within = scope is Scope.TEAM and subject.team_id in actor.team_ids
     return Step("reach", reach, scope is Scope.ALL or (scope is not None and (own or within)), text)
+
+
+def _reach_of(scope: Scope | None) -> str:
+    return _("nothing") if scope is None else _reach_words(scope)
 
 
 def _reach_words(scope: Scope) -> str:
@@ -200,6 +212,24 @@ def _verdict_steps(actor: Actor, permission: str, subject: Any) -> Iterator[Step
     texts = {True: _("Grants it."), False: _("Denies it."), None: _("Has no say.")}
     for plugin, answer in verdicts(actor, permission, subject):
         yield _asked("verdict", plugin, answer, lambda verdict: (verdict, texts[verdict]))
+
+
+def _limit_steps(
+    uow: UnitOfWork, actor: Actor, record_type: RecordType, permission: str, subject: Any
+) -> Iterator[Step]:
+    """Yield what the services of the type refuse by themselves, asked with the one it is about as the actor."""
+    verb = permission.rpartition(".")[2]
+    if record_type.limit is None or verb in SHOWING:
+        return
+    asking, uow.actor = uow.actor, actor
+    try:
+        record_type.limit(uow, verb, subject)
+    except Forbidden as error:
+        yield Step("limit", record_type.name, False, str(error))
+    else:
+        yield Step("limit", record_type.name, True, _("Does not refuse it."))
+    finally:
+        uow.actor = asking
 
 
 def _asked(rule: str, source: str, ask: Callable[[], Any], show: Callable[[Any], tuple[bool | None, str]]) -> Step:

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
 #: Verbs that only show fields; every other one writes them.
-_SHOWING = ("read", "export")
+SHOWING = ("read", "export")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One rule and its answer."""
 
-    #: ``user``, ``token``, ``permission``, ``grant``, ``reach``, ``visibility``, ``verdict``, ``fields`` or ``field``.
+    #: ``user``, ``token``, ``permission``, ``grant``, ``reach``, ``visibility``, ``verdict``, ``limit``, ``fields``
+    #: or ``field``.
     rule: str
     #: Whose it is: a role, a plugin, a record type, a token's prefix.
     source: str
@@ -68,7 +69,7 @@ def field_steps(
             yield Step("fields", record_type.name, None, _("Only read: %(names)s.", names=", ".join(sorted(locked))))
         return
     yield from _role_steps(uow, user, record_type, field)
-    shows = permission.rpartition(".")[2] in _SHOWING
+    shows = permission.rpartition(".")[2] in SHOWING
     if field in hidden:
         yield Step("field", field, False, _("The field is not shown, and not written."))
     elif field in locked:

@@ -42,6 +42,7 @@ _RULES = {
     "reach": _l("Reach"),
     "visibility": _l("Visibility"),
     "verdict": _l("Module"),
+    "limit": _l("Limit"),
     "fields": _l("Fields"),
     "field": _l("Field"),
 }

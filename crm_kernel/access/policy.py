@@ -144,14 +144,14 @@ def holds(actor: Actor, permission: str, subject: Any) -> bool | None:
     if subject is None or scope is Scope.ALL:
         return True
     if not hasattr(subject, "owner_id"):
-        return _wrote(actor, permission, subject)
+        return wrote(actor, permission, subject)
     if subject.owner_id is not None and subject.owner_id == actor.user_id:
         return True
     return True if scope is Scope.TEAM and subject.team_id in actor.team_ids else None
 
 
-def _wrote(actor: Actor, permission: str, subject: Any) -> bool | None:
-    """Answer for a subject without an owner: yes, unless its type has authors and somebody else wrote it."""
+def wrote(actor: Actor, permission: str, subject: Any) -> bool | None:
+    """Answer for a subject without an owner and a scope below ``ALL``: yes, unless somebody else is its author."""
     from crm_kernel._internal.runtime import runtime_of
 
     record_type = runtime_of(current_app).registry.get("record_types", permission.rpartition(".")[0])

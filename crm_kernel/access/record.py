@@ -52,6 +52,7 @@ from crm_kernel.access.services import (
     update_user,
 )
 from crm_kernel.access.services.field_rules import free_field, restrict_field
+from crm_kernel.access.services.limits import limit_on_role, limit_on_user
 from crm_kernel.access.services.roles import BUILTIN_DESCRIPTIONS
 from crm_kernel.records.fields import Choice, Collection, Reference
 from crm_kernel.records.known_text import KnownText
@@ -216,6 +217,7 @@ def _user() -> RecordType:
             ),
         ),
         services=Services(create=lambda uow, data: create_user(uow, **data), update=update_user),
+        limit=limit_on_user,
         verbs=("read", "create", "update", "export"),
         nav_section="administration",
         nav_order=10,
@@ -267,6 +269,7 @@ def _role() -> RecordType:
         visibility=_for_administrators,
         seen_with="update",
         services=Services(create=lambda uow, data: create_role(uow, **data), update=update_role, delete=delete_role),
+        limit=limit_on_role,
         nav_section="administration",
         nav_order=30,
     )

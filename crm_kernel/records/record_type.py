@@ -156,6 +156,10 @@ class RecordType:
     #: ``visibility(actor)`` → predicate over the model, ANDed to own/team/all everywhere, for rows that are seen by those
     #: who may see what they are about (``visible_interactions``).
     visibility: Callable[[Actor], ColumnElement[bool]] | None = None
+    #: ``limit(uow, verb, record)`` raises ``Forbidden`` where its services refuse ``uow.actor`` one record although the policy
+    #: lets him (the account of somebody who may do more): what ``access explain`` asks beside the policy, for verbs that
+    #: change something. None: its services refuse nobody by themselves.
+    limit: Callable[[UnitOfWork, str, Any], None] | None = None
     #: ``updated(record, names)`` → the event that tells of changed fields which the type's own service does not see: custom
     #: fields (``cf_tier``) and extensions' (``extensions.bank.risk``). None: nobody is told of these.
     updated: Callable[[Any, Sequence[str]], Event] | None = None

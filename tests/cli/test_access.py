@@ -40,6 +40,20 @@ def test_a_program_reads_verdict_and_steps_of_one_record(crm, reader, instance, 
     assert [step["rule"] for step in found["steps"]] == ["user", "grant", "reach", "visibility", "verdict"]
 
 
+def test_what_the_services_refuse_is_listed(crm, reader, instance):
+    assert crm("users", "create", "boss@example.com", "--role", "administrator").exit_code == 0
+    assert crm("roles", "create", "helpdesk").exit_code == 0
+    assert crm("roles", "grant", "helpdesk", "user.set_password", "--scope", "all").exit_code == 0
+    assert crm("users", "assign", "bob@example.com", "helpdesk").exit_code == 0
+    with sqlite3.connect(instance.database) as connection:
+        [(key,)] = connection.execute("SELECT uid FROM app_user WHERE email = 'boss@example.com'").fetchall()
+
+    found = crm("access", "explain", "bob@example.com", "user.set_password", str(uuid.UUID(bytes=key)))
+
+    assert "limit\tuser\tno\t" in found.stdout
+    assert "lacks user.set_password" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

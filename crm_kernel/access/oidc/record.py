@@ -12,6 +12,7 @@ from marshmallow import Schema, fields, validate
 
 from crm_kernel.access.actor import Actor
 from crm_kernel.access.oidc.models import IdentityProvider
+from crm_kernel.access.oidc.people import refuse_over_linked
 from crm_kernel.access.oidc.providers import create_provider, delete_provider, set_secret, update_provider
 from crm_kernel.contributions import Panel
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
@@ -90,6 +91,7 @@ def record_types() -> list[RecordType]:
                 Action(name="set_secret", label=_l("Set the client secret"), service=_set_secret, schema=ClientSecretSchema, icon="key"),
             ),
             services=Services(create=create_provider, update=update_provider, delete=delete_provider),
+            limit=_limit,
             verbs=("read", "create", "update", "delete"),
             visibility=_for_administrators,
             seen_with="update",
@@ -127,6 +129,12 @@ def _shown(_uow: UnitOfWork, provider: IdentityProvider) -> Mapping[str, Any]:
 
 def _set_secret(uow: UnitOfWork, provider: IdentityProvider, *, client_secret: str) -> None:
     set_secret(uow, provider, client_secret)
+
+
+def _limit(uow: UnitOfWork, verb: str, provider: IdentityProvider) -> None:
+    # Of an update it depends on the fields.
+    if verb in ("delete", "set_secret"):
+        refuse_over_linked(uow, provider)
 
 
 def _for_administrators(actor: Actor) -> sa.ColumnElement[bool]:

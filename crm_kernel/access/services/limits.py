@@ -157,6 +157,27 @@ def refuse_beyond_fields(uow: UnitOfWork, role: Role, grants: Mapping[str, Scope
         raise Forbidden(message % {"who": uow.actor.name, "permissions": ", ".join(beyond)})
 
 
+def limit_on_user(uow: UnitOfWork, _verb: str, user: AppUser) -> None:
+    """Refuse what every service that changes a user refuses: the ``limit`` of the record type.
+
+    Raises:
+        Forbidden: the user's roles reach further than the actor's.
+    """
+    refuse_over(uow, user)
+
+
+def limit_on_role(uow: UnitOfWork, verb: str, role: Role) -> None:
+    """Refuse what the services that change a role refuse; single grants go by what is granted, so of them nothing is said.
+
+    Raises:
+        Forbidden: the role gives more than the actor has himself.
+    """
+    if verb in ("update", "delete"):
+        refuse_beyond_role(uow, role)
+    elif verb == "restrict_field":
+        refuse_taking_fields(uow, role)
+
+
 def _grants_of(uow: UnitOfWork, role: Role) -> dict[str, Scope]:
     query = sa.select(RolePermission.permission, RolePermission.scope).where(RolePermission.role_id == role.id)
     return {permission: Scope(scope) for permission, scope in uow.session.execute(query)}

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from crm_kernel.access.acting import actor_for
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
+from crm_kernel.access.explain import explain
 from crm_kernel.access.factors import services as factors
 from crm_kernel.access.models import ApiToken, AppUser, AuditLog, Role, UserSession, WebAuthnCredential
 from crm_kernel.access.oidc.models import IdentityProvider
 from crm_kernel.access.oidc.people import link, unlink
+from crm_kernel.access.record import record_types as access_types
 from crm_kernel.access.services import (
     activate_user,
     assign_role,
@@ -164,6 +166,41 @@ def test_everybody_changes_his_own_account_whatever_he_may(unit, people):
         update_user(uow, colleague, {"name": "Cleo"})
 
         assert colleague.name == "Cleo"
+
+
+@pytest.mark.parametrize("verb", [action.name for action in access_types()[0].actions] + ["update"])
+def test_what_is_explained_is_what_the_services_do(unit, people, verb):
+    helper = people.helper
+    with unit() as uow:
+        uids = [uow.session.get_one(AppUser, key).uid for key in (people.boss, people.colleague, helper)]
+
+    with unit() as uow:
+        found = [explain(uow, uow.session.get_one(AppUser, helper), f"user.{verb}", uid) for uid in uids]
+
+    assert [one.allowed for one in found] == [False, True, True]
+    limits = [(step.answer, step.text) for one in found for step in one.steps if step.rule == "limit"]
+    assert limits[0][0] is False
+    assert "Boss may do what Helper may not" in limits[0][1]
+    assert limits[1:] == [(True, "Does not refuse it.")] * 2
+
+
+def test_what_changes_nothing_is_explained_without_a_limit(unit, people):
+    with unit() as uow:
+        found = explain(uow, uow.session.get_one(AppUser, people.helper), "user.read", people.boss_uid)
+
+    assert found.allowed
+    assert "limit" not in [step.rule for step in found.steps]
+
+
+@pytest.mark.parametrize(
+    ("verb", "allowed"), [("update", False), ("delete", False), ("restrict_field", False), ("revoke", True)]
+)
+def test_what_a_role_gives_beyond_ones_own_is_explained(unit, people, verb, allowed):
+    with unit() as uow:
+        uid = role_named(uow, "administrator").uid
+
+        assert explain(uow, uow.session.get_one(AppUser, people.helper), f"role.{verb}", uid).allowed is allowed
+        assert uow.actor is SYSTEM
 
 
 @pytest.mark.parametrize("act", ON_A_ROLE.values(), ids=list(ON_A_ROLE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 
 from crm_kernel.access.explain import explain
@@ -36,6 +38,19 @@ def test_an_administrator_asks_about_others_from_their_page_and_from_a_records(l
     assert f"/access/explain?permission=customer.read&amp;record={customer.uid}" in text_of(
         administrator, f"/customers/{customer.uid}"
     )
+
+
+def test_what_the_services_refuse_is_a_row_of_its_own(login, api):
+    clerk, administrator = login(grants={"user.*": "all"}), login("administrator")
+    asked = {"user": clerk.user.uid, "permission": "user.set_password", "record": administrator.user.uid}
+
+    page = text_of(administrator, f"/access/explain?{urlencode(asked)}")
+    answer = api("administrator").get("/api/access/explain", **asked)
+
+    assert "Not allowed" in page
+    assert "Limit" in page
+    assert "only somebody who may do as much changes this account" in page
+    assert (answer.json["allowed"], answer.json["steps"][-1]["rule"]) == (False, "limit")
 
 
 def test_everybody_asks_about_himself_and_nobody_else_about_others(login, customer_factory):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from crm_kernel.access.acting import actor_for
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
+from crm_kernel.access.explain import explain
 from crm_kernel.access.factors.services import remove_passkey
 from crm_kernel.access.models import AppUser, WebAuthnCredential
 from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
@@ -106,6 +107,14 @@ def test_nobody_changes_the_log_in_of_somebody_who_may_do_more(crm_app, unit, st
         change(uow, provider_named(uow, "Staff"))
 
     assert _everything(crm_app) == before
+
+
+@pytest.mark.parametrize(("verb", "allowed"), [("delete", False), ("set_secret", False), ("read", True)])
+def test_what_the_services_refuse_is_explained(unit, staff, verb, allowed):
+    with unit() as uow:
+        helper, provider = uow.session.get_one(AppUser, staff.helper), provider_named(uow, "Staff")
+
+        assert explain(uow, helper, f"identity_provider.{verb}", provider.uid).allowed is allowed
 
 
 def test_a_helper_changes_the_log_in_of_those_who_may_do_no_more(unit, staff):

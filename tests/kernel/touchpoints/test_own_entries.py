@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from uuid import UUID
 
+import pytest
+import sqlalchemy as sa
+
+from crm_kernel.access.explain import explain
+from crm_kernel.access.models import AppUser
 from crm_kernel.touchpoints.models import Interaction
 
 
@@ -41,6 +46,21 @@ def test_a_colleague_of_his_team_reads_it_and_changes_nothing(logged, api):
     assert mate.get(f"/api/interactions/{call.json['id']}").json["summary"] == "Thay called"
     assert _correct(mate, call).status_code == 403
     assert mate.delete(f"/api/interactions/{call.json['id']}", etag=call.headers["ETag"]).status_code == 403
+
+
+@pytest.mark.parametrize("verb", ["update", "delete"])
+def test_it_is_explained_by_who_wrote_it(logged, login, unit, verb):
+    rep, call = logged
+    asked = {rep.user.uid: True, login("representative").user.uid: False, login("manager").user.uid: True}
+
+    for uid, allowed in asked.items():
+        with unit() as uow:
+            user = uow.session.scalars(sa.select(AppUser).where(AppUser.uid == uid)).one()
+            found = explain(uow, user, f"interaction.{verb}", UUID(call.json["id"]))
+
+        [reach] = [step for step in found.steps if step.rule == "reach"]
+        assert (found.allowed, reach.answer) == (allowed, allowed)
+        assert reach.text.startswith(f"The author is {rep.user.name}. Reach: ")
 
 
 def test_a_reader_changes_nothing_and_a_manager_everything(logged, api):
