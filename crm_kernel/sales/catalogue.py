@@ -22,6 +22,9 @@ from crm_kernel.sales.schemas import ExchangeRateSchema
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
+#: What a rate says; the source is who says it.
+_SAID = ("from_currency", "to_currency", "rate", "valid_on")
+
 
 def create_product(uow: UnitOfWork, data: Mapping[str, Any]) -> Product:
     """Create a product and return it, flushed; a price without a currency is in the base currency.
@@ -127,12 +130,16 @@ def create_exchange_rate(uow: UnitOfWork, data: Mapping[str, Any]) -> ExchangeRa
 def update_exchange_rate(uow: UnitOfWork, rate: ExchangeRate, changes: Mapping[str, Any]) -> None:
     """Correct a rate; sales that were recorded with it keep theirs.
 
+    What is corrected is no longer what its source published: the source is emptied, unless another one is told.
+
     Raises:
         InvalidInput: as for ``add_exchange_rate``.
     """
-    names = ("from_currency", "to_currency", "rate", "valid_on", "source")
-    row = {name: changes.get(name, getattr(rate, name)) for name in names}
+    row = {name: changes.get(name, getattr(rate, name)) for name in (*_SAID, "source")}
     _check_rate(uow, row, rate.id)
+    # A form sends the source as it was: that says nothing about the new rate, and the next file would overwrite it.
+    if row["source"] == rate.source and any(row[name] != getattr(rate, name) for name in _SAID):
+        row["source"] = None
     _assign(uow, rate, row)
 
 

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from crm_kernel.access.models import AuditLog
 from crm_kernel.errors import InvalidInput
 from crm_kernel.outbound import Answer, Unreachable
+from crm_kernel.records.plan import record_type
+from crm_kernel.records.services import update_record
 from crm_kernel.sales import publishing
 from crm_kernel.sales.catalogue import add_exchange_rate
 from crm_kernel.sales.ecb import Published, read_ecb
@@ -116,6 +118,40 @@ def test_what_somebody_entered_stays(uow):
 
     assert (found.added, found.kept) == (1, 1)
     assert rate_on(uow, "EUR", DAY) == Decimal("1.5")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rate": "1.25"}, {"rate": "1.25", "source": "ECB"}, {"rate": "1.25", "source": "Bank"}]
+)
+def test_what_somebody_corrected_stays_also_where_a_form_sends_the_source_as_it_was(uow, changes):
+    store_published(uow, BOTH[:1])
+    row = uow.session.scalars(sa.select(ExchangeRate)).one()
+
+    update_record(uow, record_type("exchange_rate"), row.uid, changes, version=row.version)
+    found = store_published(uow, BOTH[:1])
+
+    assert (found.kept, found.changed) == (1, 0)
+    assert (row.rate, row.source) == (Decimal("1.25"), "Bank" if changes.get("source") == "Bank" else None)
+
+
+def test_a_rate_that_is_moved_to_another_day_is_not_the_banks_any_more(uow):
+    store_published(uow, BOTH[:1])
+    row = uow.session.scalars(sa.select(ExchangeRate)).one()
+    changes = {"valid_on": "2026-11-19", "source": "ECB"}
+
+    update_record(uow, record_type("exchange_rate"), row.uid, changes, version=row.version)
+
+    assert row.source is None
+
+
+def test_a_change_that_says_nothing_else_keeps_the_source(uow):
+    store_published(uow, BOTH[:1])
+    row = uow.session.scalars(sa.select(ExchangeRate)).one()
+    changes = {"rate": "1.082500", "source": "ECB"}
+
+    update_record(uow, record_type("exchange_rate"), row.uid, changes, version=row.version)
+
+    assert (row.source, row.version) == ("ECB", 1)
 
 
 def test_earlier_days_and_unknown_currencies_are_left_out(uow):
