@@ -61,7 +61,11 @@ def reserve_keys(session: Session, table: sa.Table, count: int) -> list[int]:
 
 
 def insert_rows(session: Session, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same columns: one ``executemany`` or one ``COPY``."""
+    """Insert rows that all have the same columns: one ``executemany`` or one ``COPY``.
+
+    Raises:
+        sa.exc.DBAPIError: the database refuses one; ``IntegrityError`` for a taken value, on both databases.
+    """
     if not rows:
         return
     if session.get_bind().dialect.name == "sqlite":
@@ -111,9 +115,13 @@ def _copy(session: Session, table: sa.Table, rows: Sequence[Mapping[str, Any]]) 
     quote = dialect.identifier_preparer.quote
     columns = ", ".join(quote(name) for name in names)
     raw: Any = connection.connection.driver_connection
-    with raw.cursor() as cursor, cursor.copy(f"COPY {quote(table.name)} ({columns}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row([f(row[n]) if f else row[n] for n, f in zip(names, convert, strict=True)])
+    statement, driver = f"COPY {quote(table.name)} ({columns}) FROM STDIN", dialect.loaded_dbapi
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([f(row[n]) if f else row[n] for n, f in zip(names, convert, strict=True)])
+    except driver.Error as error:  # SQLAlchemy does not see this statement: nobody else gives the error its name
+        raise sa.exc.DBAPIError.instance(statement, None, error, driver.Error, dialect=dialect) from error
 
 
 def update_rows(session: Session, table: sa.Table, changes: Mapping[int, Mapping[str, Any]]) -> None:
