@@ -1,32 +1,38 @@
 """Stores published exchange rates: new days are added, corrected ones changed, and what somebody entered stays.
 
-All in one transaction, below the session: the whole history of the European Central Bank is 200,000 rows.
+All in one transaction, many at once: the whole history of the European Central Bank is 200,000 rows.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from uuid_utils.compat import uuid7
 
-from crm_kernel._internal.rows import insert_rows, reserve_keys
-from crm_kernel.access.audit import AuditRow, record_audit_many
+from crm_kernel.errors import InvalidInput
 from crm_kernel.outbound import OutboundPolicy, Unreachable, send
+from crm_kernel.records.bulk import create_many, update_many
 from crm_kernel.records.codes import currencies
-from crm_kernel.records.events import RecordsBulkChanged
+from crm_kernel.records.plan import record_type
 from crm_kernel.sales import ecb
+from crm_kernel.sales.catalogue import lock_rates
 from crm_kernel.sales.models import ExchangeRate
 
 if TYPE_CHECKING:
     from crm_kernel.sales.ecb import Published
     from crm_kernel.unit_of_work import UnitOfWork
 
+#: Currency and day of a rate of one euro.
+Day = tuple[str, dt.date]
+
 _SECONDS = 60.0
+#: Refused rates that are told of.
+_TOLD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +65,26 @@ def fetch_ecb(which: str, policy: OutboundPolicy) -> bytes:
 
 
 def store_published(uow: UnitOfWork, rates: Iterable[Published], *, since: dt.date | None = None) -> Stored:
-    """Store the rates of one euro, flushed and audited; three queries, and one per changed rate.
+    """Store the rates of one euro, flushed, audited and told; all or none. Nobody else writes rates meanwhile.
+
+    Costs as many statements for one rate as for 5,000.
 
     Args:
         since: earlier days are left out.
+
+    Raises:
+        Forbidden: the actor may not add or change rates, whichever it comes to.
+        InvalidInput: a module refuses rates; ``file`` says which.
     """
     asked = {(rate.currency, rate.day): rate.rate for rate in rates if since is None or rate.day >= since}
     known = {pair: rate for pair, rate in asked.items() if pair[0] in currencies() and pair[0] != ecb.BASE}
+    lock_rates(uow)  # two who read a file at once must not add a day twice, nor overwrite what is corrected just now
     stored = _stored(uow, known)
     new = {pair: rate for pair, rate in known.items() if pair not in stored}
-    kept = [pair for pair in stored if stored[pair][2] != ecb.SOURCE and stored[pair][1] != known[pair]]
-    changed = {pair: row for pair, row in stored.items() if pair not in kept and row[1] != known[pair]}
+    kept = {pair for pair, row in stored.items() if row[2] != ecb.SOURCE and row[1] != known[pair]}
+    changed = {pair: row[0] for pair, row in stored.items() if pair not in kept and row[1] != known[pair]}
     _add(uow, new)
-    for pair, row in changed.items():
-        uow.session.get_one(ExchangeRate, row[0]).rate = known[pair]
-    uow.session.flush()
+    _correct(uow, {pair: (key, known[pair]) for pair, key in changed.items()})
     return Stored(
         added=len(new),
         changed=len(changed),
@@ -84,9 +95,7 @@ def store_published(uow: UnitOfWork, rates: Iterable[Published], *, since: dt.da
     )
 
 
-def _stored(
-    uow: UnitOfWork, wanted: Mapping[tuple[str, dt.date], Decimal]
-) -> dict[tuple[str, dt.date], tuple[int, Decimal, str | None]]:
+def _stored(uow: UnitOfWork, wanted: Mapping[Day, Decimal]) -> dict[Day, tuple[int, Decimal, str | None]]:
     """Return those of (currency, day) that have a rate: key, rate and source."""
     if not wanted:
         return {}
@@ -99,30 +108,36 @@ def _stored(
     return {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows if (row[0], row[1]) in wanted}
 
 
-def _add(uow: UnitOfWork, rates: Mapping[tuple[str, dt.date], Decimal]) -> None:
-    if not rates:
-        return
-    table = cast(sa.Table, ExchangeRate.__table__)
-    keys = reserve_keys(uow.session, table, len(rates))
-    rows: list[dict[str, Any]] = [
+def _add(uow: UnitOfWork, rates: Mapping[Day, Decimal]) -> None:
+    rows = [
         {
-            "id": key,
-            "uid": uuid7(),
-            "version": 1,
-            "created_at": uow.now,
-            "updated_at": uow.now,
             "from_currency": ecb.BASE,
             "to_currency": currency,
             "rate": rate,
             "valid_on": day,
             "source": ecb.SOURCE,
         }
-        for key, ((currency, day), rate) in zip(keys, rates.items(), strict=True)
+        for (currency, day), rate in rates.items()
     ]
-    insert_rows(uow.session, table, rows)
-    names = ("from_currency", "to_currency", "rate", "valid_on", "source")
-    audited = [AuditRow(row["uid"], None, {name: row[name] for name in names}) for row in rows]
-    record_audit_many(uow, "exchange_rate", "created", audited)
-    uow.record(
-        RecordsBulkChanged(run_id=uow.request_id, record_type="exchange_rate", changed_at=uow.now, created=len(rows))
-    )
+    if rows:
+        with _named(list(rates)):
+            create_many(uow, record_type("exchange_rate"), rows)
+
+
+def _correct(uow: UnitOfWork, rates: Mapping[Day, tuple[int, Decimal]]) -> None:
+    if rates:
+        with _named(list(rates)):
+            changes = {key: {"rate": rate, "source": ecb.SOURCE} for key, rate in rates.values()}
+            update_many(uow, record_type("exchange_rate"), changes)
+
+
+@contextmanager
+def _named(days: Sequence[Day]) -> Iterator[None]:
+    """Tell of refused rates by currency and day: their places mean nothing to who has a file."""
+    try:
+        yield
+    except InvalidInput as error:
+        found = list(error.errors.items())[:_TOLD]
+        refused = [(days[int(path.partition(".")[0])], messages) for path, messages in found]
+        told = [f"{currency} {day}: {' '.join(messages)}" for (currency, day), messages in refused]
+        raise InvalidInput({"file": told}) from error

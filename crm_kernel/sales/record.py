@@ -14,9 +14,11 @@ from crm_kernel.contributions import ImportMapping, Panel
 from crm_kernel.records.record_type import Action, FormSection, RecordType, Services
 from crm_kernel.sales.catalogue import (
     create_exchange_rate,
+    create_exchange_rates,
     create_product,
     create_products,
     update_exchange_rate,
+    update_exchange_rates,
     update_product,
 )
 from crm_kernel.sales.models import ExchangeRate, Product, Sale
@@ -117,7 +119,12 @@ def _exchange_rate() -> RecordType:
         sorts=("valid_on", "from_currency"),
         default_sort="-valid_on",
         form=(FormSection(title=_l("Rate"), fields=("from_currency", "to_currency", "rate", "valid_on", "source")),),
-        services=Services(create=create_exchange_rate, update=update_exchange_rate),
+        services=Services(
+            create=create_exchange_rate,
+            update=update_exchange_rate,
+            create_many=create_exchange_rates,
+            update_many=update_exchange_rates,
+        ),
         external_key=("from_currency", "to_currency", "valid_on"),
         nav_section="administration",
         nav_order=70,
