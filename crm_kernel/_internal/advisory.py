@@ -20,6 +20,8 @@ VERBS_SPACE, VERBS = 0x63726D, 0x6D6F64
 MIGRATION = 0x63726D5F6D6967
 #: Customers who come in from outside (``customers.capturing``).
 CAPTURES = 1
+#: Files that are counted against the quotas (``collaboration.attachments``).
+FILES = 2
 
 _SERVICES_SPACE = 0x43524E
 _TAKE = sa.text("SELECT pg_advisory_xact_lock(:space, :key)")

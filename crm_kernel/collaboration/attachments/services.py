@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask import current_app
 from flask_babel import gettext as _
 
+from crm_kernel._internal.advisory import FILES, take_turns
 from crm_kernel._internal.rows import add_once
 from crm_kernel.access.policy import authorize
 from crm_kernel.collaboration.attachments.models import Attachment, StoredFile
@@ -33,7 +34,7 @@ _CHUNK = 500
 
 
 def attach(uow: UnitOfWork, received: Received, *, name: str, subject_type: str, subject_uid: UUID) -> Attachment:
-    """Attach a received file to a record and return the attachment, flushed; about six queries.
+    """Attach a received file to a record and return the attachment, flushed; about seven queries.
 
     The content is kept when all checks have passed. A rollback leaves a content without a row, which is swept.
 
@@ -141,8 +142,10 @@ def _file(uow: UnitOfWork, received: Received, media_type: str) -> StoredFile:
 
 def _check_quotas(uow: UnitOfWork, received: Received) -> None:
     config = _config()
+    # Two uploads at once would each find the room that is left for one of them.
+    take_turns(uow.session, FILES)
     used = uow.session.scalar(sa.select(sa.func.coalesce(sa.func.sum(StoredFile.size), 0))) or 0
-    if int(used) + received.size > config.files_mb * _MB:
+    if not _is_kept(uow, received) and int(used) + received.size > config.files_mb * _MB:
         raise InvalidInput(
             {"file": [_("No room: this installation keeps %(most)s MB of files.", most=config.files_mb)]}
         )
@@ -152,6 +155,11 @@ def _check_quotas(uow: UnitOfWork, received: Received) -> None:
     if int(uow.session.scalar(mine) or 0) + received.size > config.user_files_mb * _MB:
         message = _("No room: each user may attach %(most)s MB of files.", most=config.user_files_mb)
         raise InvalidInput({"file": [message]})
+
+
+def _is_kept(uow: UnitOfWork, received: Received) -> bool:
+    """Say whether the content takes no more room: it is kept once, however often it is attached."""
+    return bool(uow.session.scalar(sa.select(sa.exists().where(StoredFile.digest == received.digest))))
 
 
 def _config() -> Config:
