@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from flask import current_app, g
+from marshmallow import ValidationError
 
 from crm_kernel.customers.choices import PHONE_CHANNELS
+from crm_kernel.customers.problems import said
 from crm_kernel.customers.values.cleaning import visible
 from crm_kernel.customers.values.emails import EmailParser
 from crm_kernel.customers.values.errors import ValueProblem, shown
@@ -54,22 +56,30 @@ class ContactValues:
         return _handle(raw)
 
 
-def point_identity(part: Mapping[str, Any]) -> Hashable:
-    """Return what makes two contact points of a customer one: the channel and the value as it is compared."""
+def point_identity(part: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return what makes two contact points of a customer one: the channel and the value as it is compared.
+
+    Raises:
+        ValidationError: the value cannot be read.
+    """
     channel, value = part.get("channel"), part.get("value") or ""
     try:
         return channel, contact_values().normalise(str(channel), value)[1]
-    except ValueProblem:
-        return channel, value
+    except ValueProblem as problem:
+        raise ValidationError(said(problem)) from problem
 
 
-def identifier_identity(part: Mapping[str, Any]) -> Hashable:
-    """Return what makes two identifiers of a customer one: type, number in its normal form, and who gave it."""
+def identifier_identity(part: Mapping[str, Any]) -> tuple[Any, str, str]:
+    """Return what makes two identifiers of a customer one: type, number in its normal form, and who gave it.
+
+    Raises:
+        ValidationError: the number cannot be read.
+    """
     kind, value = part.get("type"), part.get("value") or ""
     try:
         return kind, normalize_identifier(str(kind), value), part.get("issuer") or ""
-    except ValueProblem:
-        return kind, value, part.get("issuer") or ""
+    except ValueProblem as problem:
+        raise ValidationError(said(problem)) from problem
 
 
 def contact_values() -> ContactValues:

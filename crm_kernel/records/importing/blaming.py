@@ -35,7 +35,8 @@ class Blamer:
 
     def __init__(self, columns: Sequence[tuple[str, Target]]) -> None:
         self._columns = columns
-        self._first = {target.root: column for column, target in reversed(columns)}
+        names = ((name, column) for column, target in reversed(columns) for name in (target.root, target.path))
+        self._first = dict(names)
 
     def column_of(self, path: str) -> str:
         """Return the column that gives a field; the path itself if none does."""

@@ -44,20 +44,19 @@ class Matcher:
         if self.names == ("id",):
             self._identify_by_id(draft)
             return
-        try:
-            values = tuple(
-                self._value(name, field, draft) for name, field in zip(self.names, self._fields, strict=True)
-            )
-        except _Missing as missing:
-            text = _("a value: rows are matched by %(fields)s", fields=", ".join(self.names))
-            draft.problems.append(Problem(missing.name, "", text))
-            return
-        except ValidationError as error:
-            draft.problems.append(
-                Problem(self.names[0], "", " ".join(str(text) for text in error.messages), sentence=True)
-            )
-            return
-        draft.match = values
+        values = []
+        for name, field in zip(self.names, self._fields, strict=True):
+            try:
+                values.append(self._value(name, field, draft))
+            except _Missing:
+                text = _("a value: rows are matched by %(fields)s", fields=", ".join(self.names))
+                draft.problems.append(Problem(name, "", text))
+                return
+            except ValidationError as error:
+                text = " ".join(str(text) for text in error.messages)
+                draft.problems.append(Problem(name, "", text, sentence=True))
+                return
+        draft.match = tuple(values)
 
     def find(self, uow: UnitOfWork, drafts: Sequence[Draft]) -> None:
         """Set the key of every draft whose record is stored and visible; one query per 1,000."""
@@ -148,24 +147,29 @@ class Matcher:
 
     def _value(self, name: str, field: FieldPlan | None, draft: Draft) -> Any:
         if field is None:
-            raise _Missing("id")
+            raise _Missing
         if field.kind is Kind.COLLECTION:
             return self._part_value(name, field, draft)
         raw = draft.payload.get(field.name)
         value = None if raw is None else field.field.deserialize(raw)
         if value is None:
-            raise _Missing(field.name)
+            raise _Missing
         if field.kind is Kind.REFERENCE and isinstance(value, UUID):
             return self._lookups.keys.get(target_of(field).name, {}).get(value, -1)
         return value.lower() if field.kind is Kind.EMAIL else value
 
-    def _part_value(self, name: str, field: FieldPlan, draft: Draft) -> str:
-        told: Any = discriminator(part_fields(field))
+    def _part_value(self, name: str, field: FieldPlan, draft: Draft) -> Any:
+        """Return the value of the first part of the kind, as it is stored to be compared."""
+        fields = part_fields(field)
+        told: Any = discriminator(fields)
         kind = name.partition(".")[2]
-        for part in draft.payload.get(field.name) or ():
-            if part.get(told.name) == kind and part.get("value"):
-                return str(part["value"]).strip().lower()
-        raise _Missing(field.name)
+        identity = field.field.metadata.get("identity")
+        parts = draft.payload.get(field.name)
+        for part in parts if isinstance(parts, list) else ():  # of a JSON line it may be anything
+            if isinstance(part, Mapping) and part.get(told.name) == kind and part.get("value"):
+                value = fields["value"].field.deserialize(part["value"])
+                return identity({**part, "value": value})[1] if identity else value
+        raise _Missing
 
     def _identify_by_id(self, draft: Draft) -> None:
         raw = draft.payload.pop("id", None)
@@ -178,9 +182,7 @@ class Matcher:
 
 
 class _Missing(Exception):
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
+    """A row has no value of a match field."""
 
 
 def match_of(spec: SourceSpec, source: Source, plan: TypePlan) -> tuple[str, ...]:
@@ -259,13 +261,20 @@ class _Known:
     ) -> None:
         self._by_uid = {part["id"]: part for part in stored}
         self._identity = identity
-        self._by_identity = {identity(part): part for part in stored} if identity else {}
+        self._by_identity = {found: part for part in stored if (found := self._meaning(part)) is not None}
 
     def named(self, part: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return self._by_uid.get(part.get("uid"))
 
     def meant(self, part: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        return self._by_identity.get(self._identity(part)) if self._identity else None
+        return self._by_identity.get(self._meaning(part))
+
+    def _meaning(self, part: Mapping[str, Any]) -> Any:
+        """Return what makes the part one with others; None if that is not known, or cannot be read."""
+        try:
+            return self._identity(part) if self._identity else None
+        except ValidationError:
+            return None
 
 
 def _says(stored: Mapping[str, Any], given: Mapping[str, Any], attributes: Mapping[str, str]) -> bool:
