@@ -18,6 +18,7 @@ from crm_kernel.records.importing.conventions import Conventions, reader_of
 from crm_kernel.records.importing.drafts import Draft, Problem, Wanted
 from crm_kernel.records.importing.lookups import Lookups, Resolver
 from crm_kernel.records.importing.mapping import Column, Lookup, SourceSpec
+from crm_kernel.records.importing.patterns import filled, read_pattern
 from crm_kernel.records.importing.rows import Settled
 from crm_kernel.records.importing.sources import ERROR_COLUMN, VERDICT_COLUMN, Row, Source
 from crm_kernel.records.importing.targets import Target, finish_parts, known_paths, target_of_path
@@ -75,7 +76,9 @@ class Drafter:
             for column, target in zip(columns, targets, strict=True)
         ]
         self._constants = [_constant(plan, name, value, spec, lookups, taken) for name, value in spec.constants.items()]
-        self._texts = [(target_of_path(plan, name, taken), _pattern(text, source)) for name, text in spec.texts.items()]
+        self._texts = [
+            (target_of_path(plan, name, taken), read_pattern(name, text, source)) for name, text in spec.texts.items()
+        ]
         self._collections = tuple(found.name for found in plan.collections())
         self._blamer = Blamer([(step.column, step.target) for step in self._steps])
         self._takes_problem = any(step.column == "problem" for step in self._steps)
@@ -92,7 +95,10 @@ class Drafter:
         for step in self._steps:
             self._take(step, row.values.get(step.column), made)
         for target, pattern in self._texts:
-            target.put(made.payload, " ".join(pattern.format_map(row.values).split()) or None)
+            try:
+                target.put(made.payload, filled(pattern, row.values))
+            except ValueError as error:
+                made.problems.append(Problem(target.root, "", str(error)))
         if self._collections:
             made.groups = finish_parts(made.payload, self._collections)
         for other in row.more:
@@ -202,21 +208,6 @@ def _is_known(name: str, known: set[str], plan: TypePlan) -> bool:
 
 def _refers(column: Column, target: Target) -> bool:
     return target.field is not None and target.field.kind is Kind.REFERENCE and not column.field.endswith(".id")
-
-
-def _pattern(text: Any, source: Source) -> str:
-    """Return a text with columns in braces, every one of which the file has.
-
-    Raises:
-        InvalidInput: it has not, or the braces are no names of columns.
-    """
-    try:
-        str(text).format_map(dict.fromkeys(source.columns, ""))
-    except (KeyError, ValueError, AttributeError, IndexError) as error:
-        found = ", ".join(source.columns)
-        message = _("texts: found %(text)r, expected columns in braces: %(found)s.", text=text, found=found)
-        raise InvalidInput({source.name: [message]}) from error
-    return str(text)
 
 
 def _constant(

@@ -18,6 +18,9 @@ from crm_kernel.text import tokens
 
 Transform = Callable[[str], "str | None"]
 
+#: Digits of a number before its decimal sign, or places after it: ``1e300000000`` fills the memory once it is written out.
+_MOST_DIGITS = 1_000
+
 
 def whole_number(text: str) -> str:
     """Return ``4687`` for ``4687.0``."""
@@ -59,9 +62,12 @@ def _written(text: str, decimal: str, group: str, example: str) -> str:
 
 def _number(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        found = Decimal(text)
     except InvalidOperation as error:
         raise ValueError(_("a number")) from error
+    if not found.is_finite() or abs(found.adjusted()) > _MOST_DIGITS:
+        raise ValueError(_("a number"))
+    return found
 
 
 def _date(form: str) -> Transform:
@@ -78,7 +84,7 @@ def _date(form: str) -> Transform:
 
 
 def _times(factor: str) -> Transform:
-    number = Decimal(factor)
+    number = _number(factor)
     return lambda text: f"{_number(text) * number:f}"
 
 
@@ -131,7 +137,7 @@ def check_transform(name: str, path: str) -> None:
     try:
         if fits:
             transform_of(name)
-    except ArithmeticError:
+    except ValueError:
         fits = False
     if not fits:
         text = _("found %(found)r, expected one of: %(known)s.", found=name, known=known)

@@ -91,13 +91,25 @@ def test_a_transform_does_what_its_name_says(name, text, result):
     assert transform_of(name)(text) == result
 
 
-@pytest.mark.parametrize("name", ["shout", "strip:x", "date", "times:many"])
+@pytest.mark.parametrize("name", ["shout", "strip:x", "date", "times:many", "times:1e300000000", "times:inf"])
 def test_a_transform_that_is_not_on_the_list_is_refused_with_the_list(name):
     with pytest.raises(InvalidInput, match="expected one of: strip, "):
         check_transform(name, "here")
 
 
-@pytest.mark.parametrize(("name", "text"), [("whole_number", "4.5"), ("whole_number", "x"), ("date:%d/%m/%Y", "2026")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("whole_number", "4.5"),
+        ("whole_number", "x"),
+        ("whole_number", "1e300000000"),
+        ("whole_number", "Infinity"),
+        ("whole_number", "sNaN"),
+        ("times:10", "1e300000000"),
+        ("times:10", "1e-300000000"),
+        ("date:%d/%m/%Y", "2026"),
+    ],
+)
 def test_a_text_that_a_transform_cannot_read_is_refused(name, text):
     with pytest.raises(ValueError):
         transform_of(name)(text)

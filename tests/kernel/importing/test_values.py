@@ -71,8 +71,51 @@ def test_texts_are_made_of_columns(write, run, accounts, rows_of):
     run(source)
 
     assert [row["display_name"] for row in rows_of("customer", "display_name")] == ["Acme Paris", "Bolt"]
-    with pytest.raises(InvalidInput, match="expected columns in braces: Ref, Name, Town"):
-        run({**source, "texts": {"display_name": "{Nom}"}})
+
+
+@pytest.mark.parametrize(
+    "text", ["{Nom}", "{Name:>300000000}", "{Name.__class__.__mro__}", "{Name[0]}", "{Name!r}", "{Name", "}", "{}"]
+)
+def test_a_text_whose_braces_are_no_columns_is_refused_with_the_name_of_its_entry(write, run, accounts, text):
+    write("accounts.csv", "Ref,Name,Town\nA1,Acme,Paris\n")
+    source = {**accounts, "columns": {"Ref": "external_ref"}, "texts": {"display_name": text}}
+
+    with pytest.raises(
+        InvalidInput, match=r"texts\.display_name: found .*, expected columns in braces: Ref, Name, Town"
+    ):
+        run(source)
+
+
+def test_a_text_is_made_of_columns_with_points_and_of_braces(write, run, accounts, rows_of):
+    write("accounts.csv", "Ref,contact.name\nA1,Acme\n")
+    source = {**accounts, "columns": {"Ref": "external_ref"}, "texts": {"display_name": "{contact.name} {{x}}"}}
+
+    run(source)
+
+    assert [row["display_name"] for row in rows_of("customer", "display_name")] == ["Acme {x}"]
+
+
+def test_a_text_made_of_columns_is_never_longer_than_a_cell(write, run, accounts, verdicts):
+    write("accounts.csv", f"Ref,Name\nA1,{'x' * 100_000}\n")
+    texts = {"display_name": "Acme", "notes": "{Name}{Name}"}
+    errors = []
+
+    result = run({**accounts, "columns": {"Ref": "external_ref"}, "texts": texts}, report=errors.append)
+
+    assert verdicts(result) == {"refused": 1}
+    assert [(error.column, error.expected) for error in errors] == [
+        ("notes", "columns of together at most 131072 characters")
+    ]
+
+
+def test_what_a_json_line_lacks_is_left_out_of_a_text(write, run, accounts, rows_of, verdicts):
+    write("accounts.jsonl", '{"Ref": "A1", "Name": "Acme", "Town": null}\n{"Ref": "A2", "Name": "Bolt"}\n')
+    texts = {"display_name": "{Name} {Town}"}
+
+    result = run({**accounts, "file": "accounts.jsonl", "columns": {"Ref": "external_ref"}, "texts": texts})
+
+    assert verdicts(result) == {"created": 2}
+    assert [row["display_name"] for row in rows_of("customer", "display_name")] == ["Acme", "Bolt"]
 
 
 @pytest.mark.parametrize(
