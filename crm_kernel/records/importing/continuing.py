@@ -15,10 +15,10 @@ from flask import current_app
 from flask_babel import force_locale
 
 from crm_kernel.access.actor import SYSTEM
-from crm_kernel.errors import CrmError, DatabaseUnavailable
+from crm_kernel.errors import DatabaseUnavailable
 from crm_kernel.records.custom_fields.current import learn_fields
 from crm_kernel.records.importing import runs
-from crm_kernel.records.importing.engine import Driver, Mode, Progress, patient_collector
+from crm_kernel.records.importing.engine import Driver, Mode, Progress, patient_collector, stopped_text
 from crm_kernel.records.importing.models import ImportRun, RunState
 from crm_kernel.records.importing.results import ImportResult, Reporter
 from crm_kernel.records.importing.session import ImportSession
@@ -88,9 +88,9 @@ def take_turn(uid: UUID, until: float = math.inf) -> bool:
         driver = _driver_in_turn(uid)
     except DatabaseUnavailable:
         raise
-    except CrmError as error:
+    except Exception as error:  # whatever it is, nobody would take the run on: it must not say that it is running
         with writing(SYSTEM, channel="import", request_id=uid.hex) as uow:
-            runs.stop_run(uow, runs.locked_run(uow, runs.run_of(uow, uid).id), str(error))
+            runs.stop_run(uow, runs.locked_run(uow, runs.run_of(uow, uid).id), stopped_text(None, error))
         return False
     if driver is None:
         return False

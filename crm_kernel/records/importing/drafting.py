@@ -13,7 +13,7 @@ from uuid import UUID
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records.importing.blaming import Blamer, Place
+from crm_kernel.records.importing.blaming import Blamer, Place, text_of
 from crm_kernel.records.importing.conventions import Conventions, reader_of
 from crm_kernel.records.importing.drafts import Draft, Problem, Wanted
 from crm_kernel.records.importing.lookups import Lookups, Resolver
@@ -146,16 +146,19 @@ class Drafter:
             before = made.groups.setdefault(name, [])
             made.origins.setdefault(name, [made.row] * len(before)).extend([row] * len(marks))
             before.extend(marks)
-            made.payload.setdefault(name, []).extend(own.payload[name])
+            parts = made.payload.get(name) or []
+            if isinstance(parts, list):  # else the schema refuses the record
+                made.payload[name] = [*parts, *own.payload[name]]
         made.wanted += own.wanted
         made.problems += [replace(problem, row=row.number) for problem in own.problems]
 
     def _take(self, step: _Step, raw: Any, made: Draft) -> None:
         try:
-            value = step.read(raw) if isinstance(raw, str) else raw
+            self._put(step, step.read(raw) if isinstance(raw, str) else raw, made)
         except ValueError as error:
-            made.problems.append(Problem(step.target.root, str(raw), str(error), step.column))
-            return
+            made.problems.append(Problem(step.target.root, text_of(raw), str(error), step.column))
+
+    def _put(self, step: _Step, value: Any, made: Draft) -> None:
         if value is None or value == "":
             if not step.keep_when_empty and not step.target.in_part:
                 step.target.put(made.payload, None)
@@ -215,6 +218,13 @@ def _constant(
 ) -> tuple[Target, Any, Resolver | None]:
     target = target_of_path(plan, name, taken)
     refers = target.field is not None and target.field.kind is Kind.REFERENCE
+    try:
+        target.put({}, value)
+        if refers and isinstance(value, list | dict):
+            raise ValueError(_("a text"))
+    except ValueError as error:
+        message = _("%(what)sfound %(found)r, expected %(expected)s.", what="", found=value, expected=error)
+        raise InvalidInput({f"constants.{name}": [message]}) from error
     resolver = lookups.resolver(target, spec.lookups.get(name, Lookup())) if refers and not _is_uuid(value) else None
     return target, value, resolver
 

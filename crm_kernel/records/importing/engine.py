@@ -11,6 +11,7 @@ hold one transaction open for the whole run; on SQLite nobody else can write mea
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ from crm_kernel.unit_of_work import UnitOfWork, writing
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.records.importing.chunks import SourceRun
+
+log = logging.getLogger("crm.imports")
 
 #: Objects between two looks for reference cycles, during an import.
 PATIENCE = 100_000
@@ -102,13 +105,16 @@ class Driver:
         A chunk that fails stops the run; the chunks before it stay.
         """
         while time.monotonic() < until:
-            chunk = self.session.next_chunk()
+            chunk = None
             try:
+                chunk = self.session.next_chunk()
                 with self.unit() as uow:
                     outcome = self._chunk(uow, chunk)
             except self.passing:
                 raise
-            except (CrmError, sa.exc.SQLAlchemyError) as error:
+            except (
+                Exception
+            ) as error:  # whatever it is, nobody would take the run on: it must not say that it is running
                 self._stop(stopped_text(chunk, error), error)
                 return False
             if chunk is None or outcome is None:
@@ -279,8 +285,11 @@ def patient_collector() -> Iterator[None]:
 
 
 def stopped_text(chunk: Chunk | None, error: Exception) -> str:
-    """Return why a run stopped, with the rows of the chunk that failed."""
+    """Return why a run stopped, with the rows of the chunk that failed; an error that nobody foresaw is logged."""
     text = str(getattr(error, "orig", None) or error)
+    if not isinstance(error, CrmError | sa.exc.SQLAlchemyError):
+        log.error("an import failed", exc_info=error)
+        text = _("An unexpected error; the administrator finds it in the log.")
     if chunk is None:
         return text
     run, rows = chunk

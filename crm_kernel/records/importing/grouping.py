@@ -15,6 +15,7 @@ from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.fields import Collection
+from crm_kernel.records.importing.blaming import text_of
 from crm_kernel.records.importing.rows import Row
 from crm_kernel.records.importing.sources import Source
 from crm_kernel.records.plan import TypePlan
@@ -75,7 +76,7 @@ def has_a_row_each(field: Any) -> bool:
 
 def _runs(source: Source, columns: Sequence[str]) -> Iterator[tuple[_Key, list[Row]]]:
     """Yield the rows that follow one another with the same key; those without any come one by one."""
-    for key, rows in itertools.groupby(source.rows(), lambda row: tuple(row.values.get(column) for column in columns)):
+    for key, rows in itertools.groupby(source.rows(), lambda row: _key_of(row, columns)):
         if not any(key):
             yield from ((key, [row]) for row in rows)
             continue
@@ -83,6 +84,12 @@ def _runs(source: Source, columns: Sequence[str]) -> Iterator[tuple[_Key, list[R
         if len(found) > MAX_GROUP:
             raise _too_many(source, found[0].number, _("more than %(most)s rows are one record.", most=MAX_GROUP))
         yield key, found
+
+
+def _key_of(row: Row, columns: Sequence[str]) -> _Key:
+    """Return the values that rows of one record share; lists and objects of JSON lines as text, which can be compared."""
+    values = (row.values.get(column) for column in columns)
+    return tuple(text_of(value) if isinstance(value, list | dict) else value for value in values)
 
 
 def _look_through(source: Source, columns: Sequence[str]) -> tuple[int, set[_Key]]:

@@ -47,10 +47,18 @@ class Loader:
         data = _loaded(self._own, own, partial, "", errors)
         given = payload[EXTENSIONS] or {}
         extensions: dict[str, dict[str, Any]] = {}
+        if not isinstance(given, Mapping):
+            found = type(given).__name__
+            return (
+                data,
+                {},
+                {**errors, EXTENSIONS: [_("Expected an object with fields, found %(found)s.", found=found)]},
+            )
         for name, values in given.items():
+            said = not isinstance(values, Mapping) or any(value is not None for value in values.values())
             if name not in self._extensions:
                 errors[f"{EXTENSIONS}.{name}"] = [_("Unknown field.")]
-            elif any(value is not None for value in values.values()) or partial:
+            elif said or partial:
                 extensions[name] = _loaded(self._extensions[name], values, partial, f"{EXTENSIONS}.{name}.", errors)
         return data, extensions, errors
 

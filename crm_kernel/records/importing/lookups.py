@@ -105,6 +105,7 @@ class Resolver:
                 }
             )
         self._field = field
+        self._where = self._conditions()
         self._memory: dict[str, UUID | None] = {}
 
     def forget(self) -> None:
@@ -149,7 +150,7 @@ class Resolver:
             if value is not None:
                 spellings.setdefault(value, []).append(text)
         statement = sa.select(model.uid, model.id, column).where(
-            among(uow.session, column, list(spellings)), visible(uow.actor, self.plan.record_type), *self._conditions()
+            among(uow.session, column, list(spellings)), visible(uow.actor, self.plan.record_type), *self._where
         )
         if self._field.side is not None:
             statement = statement.join(self._field.side, side_key(self._field.side) == model.id)
@@ -180,11 +181,21 @@ class Resolver:
             column: Any = field.column
             if field.kind is Kind.REFERENCE:
                 target = target_of(field)
+                if not isinstance(value, str):
+                    expected = _("a text")
+                    text = _("%(what)sfound %(found)r, expected %(expected)s.", what="", found=value, expected=expected)
+                    raise InvalidInput({f"lookup.where {name}": [text]})
                 named = sa.select(target.model.id).where(title_column(target) == value)
                 found.append(column.in_(named))
             else:
-                found.append(column == field.field.deserialize(value))
+                found.append(column == self._said(field, value))
         return found
+
+    def _said(self, field: FieldPlan, value: Any) -> Any:
+        try:
+            return field.field.deserialize(value)
+        except ValidationError as error:
+            raise InvalidInput({f"lookup.where {field.name}": [str(text) for text in error.messages]}) from error
 
     def _needs_title(self) -> bool:
         title = self.plan.fields.get(self.plan.record_type.title)

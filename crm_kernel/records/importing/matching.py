@@ -140,7 +140,7 @@ class Matcher:
         head, _dot, kind = name.partition(".")
         field = self._plan.fields.get(head)
         parted = field is not None and field.kind is Kind.COLLECTION and bool(kind)
-        if field is None or (field.column is None and not parted):
+        if field is None or (field.column is None and not parted) or field.kind in (Kind.MULTICHOICE, Kind.JSON):
             known = ", ".join(("id", *self._plan.plain()))
             raise InvalidInput({f"match {name}": [_("cannot be matched by; known: %(known)s.", known=known)]})
         return field

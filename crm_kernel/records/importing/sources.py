@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-import orjson
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.importing import detection
+from crm_kernel.records.importing.json_lines import read_object
 from crm_kernel.records.importing.rows import Row
 from crm_kernel.records.importing.spreadsheets import restored
 
@@ -275,12 +275,9 @@ def _open_jsonl(text: _Text) -> Source:
 
 def _object(text: _Text, number: int, line: str) -> dict[str, Any]:
     try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise text.problem(number, _("not valid JSON: %(reason)s.", reason=error)) from error
-    if not isinstance(found, dict):
-        raise text.problem(number, _("expected a JSON object, found %(found)s.", found=type(found).__name__))
-    return found
+        return read_object(line)
+    except ValueError as error:
+        raise text.problem(number, str(error)) from error
 
 
 def _open_vcard(text: _Text) -> Source:

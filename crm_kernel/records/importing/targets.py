@@ -27,7 +27,7 @@ class Target:
     path: str
     #: The schema field; None for ``id``.
     field: FieldPlan | None
-    #: Puts a value into a payload.
+    #: Puts a value into a payload; ``ValueError`` says what was expected of one that does not fit there.
     put: Callable[[Payload, Any], None]
     #: Field path under which the schema reports errors of this place, without the numbers of parts.
     root: str
@@ -51,7 +51,7 @@ def target_of_path(plan: TypePlan, path: str, taken: dict[str, int]) -> Target:
     """
     head, _dot, rest = path.partition(".")
     if path in ("id", "extensions"):
-        return Target(path, None, _putter(path), path)
+        return Target(path, None, _put_extensions if path == "extensions" else _putter(path), path)
     if head == "extensions":
         head, _dot, rest = rest.partition(".")
     if rest and head in plan.extension_fields:
@@ -99,6 +99,15 @@ def _putter(name: str) -> Callable[[Payload, Any], None]:
     return put
 
 
+def _put_extensions(payload: Payload, value: Any) -> None:
+    """Put the fields of several extensions, as JSON lines hold them, beside those that other columns give."""
+    given = {} if value is None else value
+    if not isinstance(given, dict) or not all(isinstance(fields, dict | None) for fields in given.values()):
+        raise ValueError(_("an object of objects: extension, field, value"))
+    for extension, fields in given.items():
+        payload.setdefault("extensions", {}).setdefault(extension, {}).update(fields or {})
+
+
 def _extension_target(plan: TypePlan, path: str, extension: str, name: str) -> Target:
     name, _dot, rest = name.partition(".")
     field = plan.extension_fields[extension].get(name)
@@ -143,8 +152,11 @@ def _part_target(field: FieldPlan, path: str, rest: str, taken: dict[str, int]) 
     group = (kind, number)
 
     def part_of(payload: Payload) -> Payload:
-        parts: list[Payload] = payload.setdefault(field.name, [])
-        part = next((part for part in parts if part.get(_GROUP) == group), None)
+        parts = payload.get(field.name) or []
+        if not isinstance(parts, list):  # another column holds the whole list, and it is none
+            raise ValueError(_("a list"))
+        payload[field.name] = parts
+        part = next((part for part in parts if isinstance(part, dict) and part.get(_GROUP) == group), None)
         if part is None:
             part = {_GROUP: group, **fixed}
             parts.append(part)
@@ -166,7 +178,8 @@ def finish_parts(payload: Payload, collections: tuple[str, ...]) -> dict[str, li
     """Take the marks out of a payload's parts once all its columns are put; return them by collection, in order."""
     marks: dict[str, list[Group]] = {}
     for name in collections:
-        for part in payload.get(name) or ():
+        parts = payload.get(name)
+        for part in parts if isinstance(parts, list) else ():  # of a JSON line it may be anything
             if isinstance(part, dict) and _GROUP in part:
                 marks.setdefault(name, []).append(part.pop(_GROUP))
     return marks

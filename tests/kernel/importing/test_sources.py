@@ -108,6 +108,25 @@ def test_json_lines_are_rows_and_a_broken_one_is_named(write):
 
     with pytest.raises(InvalidInput, match="line 2: not valid JSON"):
         open_source(write("b.jsonl", "{}\n{\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (r'{"a": "\u0000"}', "line 2: holds a NUL character"),
+        (r'{"a": {"b": ["\\\u0000"]}}', "line 2: holds a NUL character"),
+        ('{"a": ' + "[" * 60 + "]" * 60 + "}", "line 2: lists and objects are nested more than 50 deep"),
+    ],
+)
+def test_a_json_line_that_cannot_be_stored_or_told_of_is_named(write, line, message):
+    with pytest.raises(InvalidInput, match=message):
+        open_source(write("b.jsonl", f"{{}}\n{line}\n"))
+
+
+def test_a_json_line_may_speak_of_nul_and_hold_many_lists(write):
+    line = r'{"a": "\\u0000", "b": [' + ", ".join(["[[1]]"] * 60) + "]}"
+
+    assert rows(write("a.jsonl", f"{line}\n")) == [{"a": r"\u0000", "b": [[[1]]] * 60}]
     with pytest.raises(InvalidInput, match="line 1: expected a JSON object, found list"):
         open_source(write("c.jsonl", "[]\n"))
 
