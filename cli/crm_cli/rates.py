@@ -21,6 +21,7 @@ from crm_cli.common import (
 if TYPE_CHECKING:
     import datetime as dt
 
+    from crm_kernel.sales.models import ExchangeRate
     from crm_kernel.sales.publishing import Stored
     from crm_kernel.sales.revaluing import Worth
 
@@ -55,7 +56,7 @@ def list_rates(instance: Instance, currency: str | None, since: dt.datetime | No
         query = query.where(ExchangeRate.valid_on >= since.date())
     with instance.reading() as uow:
         found = uow.session.scalars(query.limit(limit)).all()
-        rows = [{name: _plain(getattr(row, name)) for name in _COLUMNS} for row in found]
+        rows = [_rate(row) for row in found]
     echo_records(as_json, _COLUMNS, rows)
 
 
@@ -92,9 +93,16 @@ def show(instance: Instance, currency: str, day: dt.datetime | None, as_json: bo
 @click.option("--to", metavar="CODE", help="The other currency; the base currency, if not given.")
 @click.option("--on", "day", type=_DAY, help="From which day on; today, if not given.")
 @dry_run_option
+@json_option
 @instance_options
 def set_rate(
-    instance: Instance, currency: str, rate: str, to: str | None, day: dt.datetime | None, dry_run: bool
+    instance: Instance,
+    currency: str,
+    rate: str,
+    to: str | None,
+    day: dt.datetime | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Say that one unit of CURRENCY is RATE units of the other; a rate of that day is replaced."""
     from crm_kernel.sales.catalogue import set_exchange_rate
@@ -102,31 +110,36 @@ def set_rate(
 
     with instance.writing(dry_run=dry_run) as uow:
         on = day.date() if day else local_day(uow.now)
-        made = set_exchange_rate(uow, from_currency=currency, to_currency=to, rate=rate, valid_on=on)
-        message(f"From {on} on, 1 {made.from_currency} is {_plain(made.rate)} {made.to_currency}.")
+        made = _rate(set_exchange_rate(uow, from_currency=currency, to_currency=to, rate=rate, valid_on=on))
+    if as_json:
+        echo_json(made)
+    else:
+        verb = "would be" if dry_run else "is"
+        message(f"From {on} on, 1 {made['from_currency']} {verb} {made['rate']} {made['to_currency']}.")
 
 
 @rates.command("import")
 @click.argument("file", type=click.File("rb"))
 @_since
 @dry_run_option
+@json_option
 @instance_options
-def import_rates(instance: Instance, file: Any, since: dt.datetime | None, dry_run: bool) -> None:
+def import_rates(instance: Instance, file: Any, since: dt.datetime | None, dry_run: bool, as_json: bool) -> None:
     """Import a FILE of the European Central Bank: its XML, its CSV, or the ZIP around that, of a day or of years.
 
-    Days that have such a rate already are corrected; rates that somebody entered stay. For other files use
+    Days that have such a rate already are corrected; rates that somebody entered or corrected stay. For other files use
     crm import FILE --record exchange_rate.
     """
-    content = file.read()
-    _store(instance, content, since, dry_run=dry_run)
+    _store(instance, file.read(), since, dry_run=dry_run, as_json=as_json)
 
 
 @rates.command("fetch")
 @click.argument("which", type=click.Choice(["latest", "quarter", "all"]), default="latest")
 @_since
 @dry_run_option
+@json_option
 @instance_options
-def fetch(instance: Instance, which: str, since: dt.datetime | None, dry_run: bool) -> None:
+def fetch(instance: Instance, which: str, since: dt.datetime | None, dry_run: bool, as_json: bool) -> None:
     """Get the rates of the European Central Bank from its site and import them; for a daily timer, after 16:00 CET.
 
     The latest ones, those of the last ninety days (quarter), or all since 1999.
@@ -136,7 +149,7 @@ def fetch(instance: Instance, which: str, since: dt.datetime | None, dry_run: bo
 
     with instance.app().app_context():
         content = fetch_ecb(which, policy_of())
-    _store(instance, content, since, dry_run=dry_run)
+    _store(instance, content, since, dry_run=dry_run, as_json=as_json)
 
 
 @rates.command("worth")
@@ -158,8 +171,9 @@ def worth(instance: Instance, day: dt.datetime | None, as_json: bool) -> None:
 @click.option("--on", "day", type=_DAY, help="At the rates of this day; today, if not given.")
 @yes_option
 @dry_run_option
+@json_option
 @instance_options
-def revalue(instance: Instance, day: dt.datetime | None, assume_yes: bool, dry_run: bool) -> None:
+def revalue(instance: Instance, day: dt.datetime | None, assume_yes: bool, dry_run: bool, as_json: bool) -> None:
     """Value open records anew at the rates of a day, in the background; closed ones keep the worth of theirs."""
     from crm_kernel.jobs.queries import job_uid
     from crm_kernel.sales.money import local_day
@@ -168,12 +182,20 @@ def revalue(instance: Instance, day: dt.datetime | None, assume_yes: bool, dry_r
     with instance.reading() as uow:
         on = day.date() if day else local_day(uow.now)
         rows = [_described(entry) for entry in worths(uow, on)]
-    echo_records(False, _WORTH, rows)
+    if not as_json:
+        echo_records(False, _WORTH, rows)
     if not dry_run:
         confirm(f"Value these anew at the rates of {on}?", assume_yes=assume_yes)
     with instance.writing(dry_run=dry_run) as uow:
-        uid = job_uid(uow, start_revaluation(uow, on))
-        message(f"Job {uid} does it: crm jobs show {uid}")
+        job = job_uid(uow, start_revaluation(uow, on))
+    if as_json:
+        echo_json({"on": on, "job": None if dry_run else job, "worths": rows})
+    elif not dry_run:
+        message(f"Job {job} does it: crm jobs show {job}")
+
+
+def _rate(row: ExchangeRate) -> dict[str, Any]:
+    return {"id": row.uid, **{name: _plain(getattr(row, name)) for name in _COLUMNS}}
 
 
 def _described(entry: Worth) -> dict[str, Any]:
@@ -183,7 +205,7 @@ def _described(entry: Worth) -> dict[str, Any]:
     return {**facts, **figures, "rate": _plain(entry.quote.rate) if entry.quote else None}
 
 
-def _store(instance: Instance, content: bytes, since: dt.datetime | None, *, dry_run: bool) -> None:
+def _store(instance: Instance, content: bytes, since: dt.datetime | None, *, dry_run: bool, as_json: bool) -> None:
     from crm_kernel.sales.ecb import read_ecb
     from crm_kernel.sales.publishing import store_published
 
@@ -191,11 +213,14 @@ def _store(instance: Instance, content: bytes, since: dt.datetime | None, *, dry
         published = read_ecb(content)  # before anything is locked
     with instance.writing(dry_run=dry_run) as uow:
         found = store_published(uow, published, since=since.date() if since else None)
-        message(_summary(found))
+    if as_json:
+        echo_json(found)
+    else:
+        message(_summary(found, "would be " if dry_run else ""))
 
 
-def _summary(found: Stored) -> str:
-    text = f"{found.added} rates added, {found.changed} changed, {found.unchanged} as they were"
+def _summary(found: Stored, would_be: str) -> str:
+    text = f"{found.added} rates {would_be}added, {found.changed} {would_be}changed, {found.unchanged} as they were"
     text += f", {found.kept} entered by hand kept" if found.kept else ""
     text += f"; the latest day is {found.latest}" if found.latest else ""
     return text + (f". Not known here: {', '.join(found.unknown)}." if found.unknown else ".")
