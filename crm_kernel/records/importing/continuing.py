@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from flask import current_app
 from flask_babel import force_locale
 
@@ -72,7 +73,7 @@ def driver_of(
         session.rehearse()
     session.go_to(uow, place)
     result = ImportResult(run.request_id, run.name, Mode.CHUNKS.value, runs.results_of(run, session))
-    return Driver(session, actor, result, progress, report, run=run.id, reached=place)
+    return Driver(session, actor, result, progress, report, run=run.id, reached=place, errand=runs.errand_of(run))
 
 
 def take_turn(uid: UUID, until: float = math.inf) -> bool:
@@ -102,18 +103,31 @@ def take_turn(uid: UUID, until: float = math.inf) -> bool:
 
 
 def _driver_in_turn(uid: UUID) -> Driver | None:
-    """Return what goes on with a run, None if nobody is to."""
-    kept = _waiting().pop(uid, None)
+    """Return what goes on with a run, None if nobody is to.
+
+    What this process has kept may be of another errand by now: others can have stopped the run and begun it anew.
+    """
     with reading(SYSTEM) as uow:
+        _drop_ended(uow)
+        kept = _waiting().pop(uid, None)
         run = runs.run_of(uow, uid)
         if not runs.is_under_way(run):
             return None
-        if kept is not None and kept.reached == runs.place_of(run):
+        if kept is not None and (kept.reached, kept.errand) == (runs.place_of(run), runs.errand_of(run)):
             kept.act_as(runs.actor_of_run(uow, run))
             return kept
         driver = driver_of(uow, run)
     driver.passing = (DatabaseUnavailable,)
     return driver
+
+
+def _drop_ended(uow: UnitOfWork) -> None:
+    """Forget what waits for runs that nobody goes on with: opened files and all keys met so far. One query."""
+    waiting = _waiting()
+    known = list(waiting)
+    query = sa.select(ImportRun.uid).where(ImportRun.uid.in_(known), ImportRun.state.in_(runs.UNDER_WAY))
+    for uid in set(known) - set(uow.session.scalars(query)) if known else ():
+        waiting.pop(uid, None)
 
 
 def _waiting() -> dict[UUID, Driver]:

@@ -76,6 +76,8 @@ class Driver:
     run: int = 0
     #: The place that the last committed chunk reached.
     reached: Place = field(default_factory=Place)
+    #: What the stored run asked for when this was made.
+    errand: runs.Errand | None = None
     #: Errors that do not stop the run: whoever drives it tries the chunk again later.
     passing: tuple[type[Exception], ...] = ()
 
@@ -97,7 +99,7 @@ class Driver:
     def begin(self, uow: UnitOfWork) -> None:
         """Store the run."""
         run = runs.begin_run(uow, self.session.mapping, self.session.folder, self.result)
-        self.run = run.id
+        self.run, self.errand = run.id, runs.errand_of(run)
 
     def in_chunks(self, until: float = math.inf) -> bool:
         """Commit chunk after chunk, until a time of ``time.monotonic``; return whether there may be more to do.
@@ -142,7 +144,7 @@ class Driver:
         run = runs.locked_run(uow, self.run)
         if not runs.is_under_way(run):  # somebody has stopped it
             return None
-        runs.refuse_stranger(run, self.reached)
+        runs.refuse_stranger(run, self.reached, self.errand)
         if chunk is None:
             runs.end_run(uow, run)
             return None

@@ -6,6 +6,7 @@ writes one twice. Two processes cannot do one run: each chunk locks it and compa
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from crm_kernel.records.importing.mapping import Mapping
     from crm_kernel.records.importing.results import ImportResult
     from crm_kernel.unit_of_work import UnitOfWork
+
+#: States in which chunks are to be done.
+UNDER_WAY = (RunState.RUNNING, RunState.REHEARSING)
+#: Whether a run is only rehearsed, when it was begun, and what its columns mean.
+Errand = tuple[bool, "dt.datetime | None", dict[str, Any]]
 
 #: May see the imports of others; and undo, stop and resume them.
 READ_OTHERS, CHANGE_OTHERS = "import.read", "import.update"
@@ -97,6 +103,11 @@ def place_of(run: ImportRun) -> Place:
     return Place(int(run.checkpoint.get("source", 0)), int(run.checkpoint.get("rows", 0)))
 
 
+def errand_of(run: ImportRun) -> Errand:
+    """Return what whoever does a run was asked to do: a draft that is stopped may be given another meaning, and begun anew."""
+    return run.state == RunState.REHEARSING, run.started_at, run.mapping
+
+
 def locked_run(uow: UnitOfWork, key: int) -> ImportRun:
     """Return a run, locked until the unit of work ends."""
     query = sa.select(ImportRun).where(ImportRun.id == key).with_for_update()
@@ -105,16 +116,16 @@ def locked_run(uow: UnitOfWork, key: int) -> ImportRun:
 
 def is_under_way(run: ImportRun) -> bool:
     """Say whether chunks of a run are to be done."""
-    return run.state in (RunState.RUNNING, RunState.REHEARSING)
+    return run.state in UNDER_WAY
 
 
-def refuse_stranger(run: ImportRun, place: Place) -> None:
-    """Refuse a chunk of a run that somebody else has taken on meanwhile.
+def refuse_stranger(run: ImportRun, place: Place, errand: Errand | None) -> None:
+    """Refuse a chunk of a run that somebody else has taken on meanwhile, or that was begun anew.
 
     Raises:
-        TakenOver: its checkpoint is not where this process left it.
+        TakenOver: its checkpoint is not where this process left it, or something else is asked for.
     """
-    if place_of(run) != place:
+    if (place_of(run), errand_of(run)) != (place, errand):
         raise TakenOver(_("Another process goes on with this import."))
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
+import tomllib
+from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from uuid import UUID
 
@@ -13,7 +16,10 @@ import sqlalchemy as sa
 from crm_kernel.access.actor import SYSTEM, Scope
 from crm_kernel.access.models import AppUser, RolePermission, UserRole
 from crm_kernel.access.services.users import deactivate_user
-from crm_kernel.records.importing import continuing, engine, runs, session
+from crm_kernel.customers.models import Customer, Organization
+from crm_kernel.records.importing import continuing, engine, preparing, runs, session
+from crm_kernel.records.importing.forms import mapping_of
+from crm_kernel.records.plan import plan_of, record_type
 from crm_kernel.sales.models import Sale
 
 PEOPLE = "kind,display_name\norganization,Acme\norganization,Bolt\n"
@@ -129,3 +135,82 @@ def test_a_rehearsal_tells_of_rows_that_repeat_a_record_what_the_import_does(api
     rehearsed = counted(client, turns, dry_run="true")
 
     assert rehearsed == counted(client) == {"created": 2, "updated": 1, "skipped": 2, "refused": 4}
+
+
+WRONG = '[columns]\nRef = "external_ref"\nName = "display_name"\nText = "legal_name"\n' + (
+    '[constants]\nkind = "organization"\nsource = "test"\n'
+)
+TEXTS = {"record_type": "customer", "mapping": WRONG, "dry_run": "true"}
+
+
+@pytest.fixture
+def correct(unit):
+    """Stop a client's rehearsal, give the third column its right meaning, and begin the import."""
+
+    def mend(client, uid):
+        assert client.post(f"/api/imports/{uid}/stop").status_code == 200
+        with unit(SYSTEM) as uow:
+            run, plan = runs.run_of(uow, uid), plan_of(record_type("customer"))
+            meaning = mapping_of(tomllib.loads(WRONG.replace("legal_name", "notes")), "file.csv", plan)
+            preparing.set_mapping(uow, run, meaning, session.ImportSession(meaning, Path(run.folder)))
+        assert client.post(f"/api/imports/{uid}/start").status_code == 202
+
+    return mend
+
+
+@pytest.fixture
+def written(unit):
+    """Return notes and legal names of all customers."""
+
+    def read():
+        with unit() as uow:
+            notes = uow.session.scalars(sa.select(Customer.notes).order_by(Customer.id))
+            return notes.all(), uow.session.scalars(sa.select(Organization.legal_name)).all()
+
+    return read
+
+
+def test_a_process_that_waits_with_a_former_meaning_goes_on_with_the_corrected_one(
+    api, begun, turn, correct, written, crm_app
+):
+    client = api("administrator")
+    uid = begun(client, "Ref,Name,Text\n1,N1,T1\n2,N2,T2\n3,N3,T3\n", **TEXTS)
+    assert turn(uid, 2)[0] == "rehearsing"
+    correct(client, uid)
+    waiting = crm_app.extensions.pop("crm_imports")
+    turn(uid, 2)  # by another process, to where the first one waits
+    crm_app.extensions["crm_imports"] = waiting
+
+    assert turn(uid, 9) == ("done", 3, 0, None)
+    assert written() == (["T1", "T2", "T3"], [None, None, None])
+
+
+def test_a_process_that_has_opened_a_file_before_its_columns_were_corrected_writes_nothing(
+    api, begun, turn, correct, written, monkeypatch
+):
+    client = api("administrator")
+    uid = begun(client, "Ref,Name,Text\n1,N1,T1\n", **TEXTS)
+
+    @contextmanager
+    def corrected_meanwhile():
+        correct(client, uid)
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(continuing, "patient_collector", corrected_meanwhile)
+        assert turn(uid, 9) == ("running", 0, 0, None)
+
+    assert turn(uid, 9) == ("done", 1, 0, None)
+    assert written() == (["T1"], [None])
+
+
+def test_nothing_waits_for_a_run_that_was_stopped(api, begun, turn, crm_app):
+    client = api("administrator")
+    stopped = begun(client, PEOPLE, record_type="customer")
+    turn(stopped, 1)
+    client.post(f"/api/imports/{stopped}/stop")
+
+    other = begun(client, PEOPLE, record_type="customer")
+    turn(other, 1)
+
+    assert list(crm_app.extensions["crm_imports"]) == [other]
