@@ -217,6 +217,7 @@ def _delete(uow: UnitOfWork, requests: tuple[str, str], record_type: RecordType,
     if verb is None:
         return _keep(rows, _("Records of this type are not deleted."))
     by_key = _reached(uow, record_type, verb, rows)
+    lock_rows(uow, record_type, list(by_key))  # as in ``_restore``; nor may a row that would go with them be added
     for key, reason in _in_the_way(uow, requests, record_type, by_key).items():
         _keep([by_key.pop(key)], reason)
 

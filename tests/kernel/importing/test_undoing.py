@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,12 +11,15 @@ import sqlalchemy as sa
 
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
 from crm_kernel.access.models import AuditLog, AuditPayload
+from crm_kernel.collaboration.notes import add_note
+from crm_kernel.collaboration.tags.services import change_tags
 from crm_kernel.customers.models import ContactPoint, Customer
-from crm_kernel.errors import Conflict, Forbidden
+from crm_kernel.errors import Conflict, Forbidden, NotFound, StaleVersion
+from crm_kernel.records.custom_fields.services import add_field
 from crm_kernel.records.importing import runs, undoing
 from crm_kernel.records.importing.models import ImportRun
 from crm_kernel.records.plan import record_type
-from crm_kernel.records.services import update_record
+from crm_kernel.records.services import create_record, update_record
 from crm_kernel.unit_of_work import reading, writing
 
 FIRST = "Ref,Name,Employees,Mail,Phone\nA1,Acme,12,sales@acme.com,+33 1 42 68 53 00\nA2,Bolt,,,\n"
@@ -173,6 +177,63 @@ def test_a_record_that_others_point_at_stays(write, run, accounts, rows_of, crm_
 
     assert numbers == {"deleted": 1, "restored": 0, "kept": 1}
     assert kept == ["Others point at it: Sales"]
+
+
+def test_a_record_on_which_people_have_written_or_to_which_a_custom_field_refers_stays(
+    write, run, accounts, unit, undo
+):
+    with unit() as uow:
+        add_field(uow, "customer", "partner", "reference", target="customer")
+    write("accounts.csv", "Ref,Name\nA1,Referred to\nA2,With a note\nA3,With a tag\nA4,Untouched\n")
+    done = run(accounts)
+    with unit() as uow:
+        kind, uids = (
+            record_type("customer"),
+            dict(uow.session.execute(sa.select(Customer.display_name, Customer.uid)).all()),
+        )
+        other = {"kind": "organization", "display_name": "Other", "cf_partner": str(uids["Referred to"])}
+        create_record(uow, kind, other)
+        add_note(uow, subject_type="customer", subject_uid=uids["With a note"], body="Wants 40 seats")
+        change_tags(uow, kind, [uids["With a tag"]], add=["VIP"])
+
+    numbers, _state, kept = undo(done)
+
+    assert numbers == {"deleted": 1, "restored": 0, "kept": 3}
+    assert sorted(kept) == [
+        "Others point at it: Customers",
+        "Others point at it: Notes",
+        "Somebody has changed it since.",
+    ]
+    with unit() as uow:
+        [custom] = uow.session.scalars(sa.select(Customer.custom).where(Customer.display_name == "Other"))
+        assert custom["cf_partner"] is not None
+
+
+def test_what_somebody_changes_while_it_is_being_deleted_is_not_lost(
+    write, run, accounts, rows_of, crm_app, undo, monkeypatch
+):
+    write("accounts.csv", "Ref,Name\nA1,Acme\n")
+    done = run(accounts)
+    [acme] = rows_of("customer", "id", "version")
+    look, changing = undoing._in_the_way, []
+
+    def change():
+        with crm_app.app_context(), writing(SYSTEM) as uow:
+            update_record(uow, record_type("customer"), acme["id"], {"notes": "called"}, version=acme["version"])
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def looked_at(*given):
+            found = look(*given)
+            changing.append(pool.submit(change))
+            wait(changing, timeout=1)
+            return found
+
+        monkeypatch.setattr(undoing, "_in_the_way", looked_at)
+        numbers, _state, _kept = undo(done)
+
+    assert numbers == {"deleted": 1, "restored": 0, "kept": 0}
+    assert isinstance(changing[0].exception(), NotFound | StaleVersion)
 
 
 def test_undoing_needs_the_permission_to_delete(write, run, accounts, undo, unit):
