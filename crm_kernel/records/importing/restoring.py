@@ -1,11 +1,11 @@
 """Works out what a record has to become again once an import's change of it is undone.
 
-A value that somebody else changed since stays as it is now, and is told.
+A value that somebody else changed since stays as it is now, and so does one that who undoes it may not write; both are told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,21 +19,32 @@ _EXTENSION = "extensions."
 
 @dataclass(slots=True)
 class Restoration:
-    """The values one record gets back, and the names of those that stay because they changed since."""
+    """The values one record gets back, and the names of those that stay: changed since, or not the actor's to write."""
 
     values: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
 
 
 def restoration_of(
-    plan: TypePlan, before: Mapping[str, Any], after: Mapping[str, Any], now: Mapping[str, Any]
+    plan: TypePlan,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    now: Mapping[str, Any],
+    locked: Collection[str] = (),
 ) -> Restoration:
-    """Return what undoing a change from ``before`` to ``after`` does to a record that says ``now``."""
+    """Return what undoing a change from ``before`` to ``after`` does to a record that says ``now``.
+
+    Args:
+        locked: attributes that the actor may not write, of extensions as ``extensions.bank.risk``.
+    """
     found = Restoration()
     collections = {attribute_of(collection): collection for collection in plan.collections()}
     for name, value in after.items():
-        if name in collections:
+        if name in locked:
+            found.locked.append(name)
+        elif name in collections:
             parts, kept = _parts(collections[name], before.get(name) or (), value or (), now.get(name, ()))
             found.values[name] = parts
             found.kept += [f"{name}.{attribute}" for attribute in kept]

@@ -18,10 +18,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
+from crm_kernel.access.field_access import locked_fields
 from crm_kernel.access.policy import authorize, visible
 from crm_kernel.errors import Conflict, CrmError, InvalidInput
 from crm_kernel.records.bulk import update_many
-from crm_kernel.records.bulk_rows import current_values, lock_rows
+from crm_kernel.records.bulk_rows import attribute_of, current_values, lock_rows
 from crm_kernel.records.custom_fields.values import forget_references
 from crm_kernel.records.importing import images, runs
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
@@ -65,7 +66,6 @@ def begin_undo(uow: UnitOfWork, uid: UUID) -> ImportRun:
         Conflict: it has not ended yet, was taken back already, or its rows have expired.
     """
     run = runs.run_of(uow, uid)
-    runs.authorize_change(uow.actor, run)
     _authorize(uow.actor, run)
     run = runs.locked_run(uow, run.id)
     if run.state == RunState.UNDOING:
@@ -94,10 +94,15 @@ def undo(actor: Actor, uid: UUID, *, progress: Callable[[int], None] | None = No
 
 
 def undo_chunk(uow: UnitOfWork, uid: UUID) -> int:
-    """Take back the next records of a run and return how many were looked at; 0 at the end."""
+    """Take back the next records of a run and return how many were looked at; 0 at the end.
+
+    Raises:
+        NotFound, Forbidden: as for ``begin_undo``, whose questions are asked again: it may take days.
+    """
     run = runs.locked_run(uow, runs.run_of(uow, uid).id)
     if run.state != RunState.UNDOING:
         return 0
+    _authorize(uow.actor, run)
     rows = _next(uow, run, Verdict.UPDATED) or _next(uow, run, Verdict.CREATED)
     if not rows:
         run.state, run.finished_at = RunState.UNDONE, uow.now
@@ -131,6 +136,7 @@ def withdrawn_by(record_type: RecordType) -> str | None:
 
 
 def _authorize(actor: Actor, run: ImportRun) -> None:
+    runs.authorize_change(actor, run)
     verbs = {Verdict.CREATED: "delete", Verdict.UPDATED: "update"}
     for counts in run.counts:
         record_type = record_types().get(counts["record_type"])
@@ -193,11 +199,18 @@ def _restore(uow: UnitOfWork, record_type: RecordType, rows: list[_Item]) -> Non
         update_many(uow, record_type, values, extensions=sides)
 
     for key, reason in _done(uow, list(by_key), write):
-        kept = restorations[key].kept
-        if reason or kept:
-            _keep([by_key[key]], reason or _("Changed since, left as it is: %(names)s", names=", ".join(kept)))
+        why = reason or _left(restorations[key])
+        if why:
+            _keep([by_key[key]], why)
         else:
             by_key[key].verdict = RESTORED
+
+
+def _left(restoration: Restoration) -> str:
+    """Return which values of a record stay, and why; empty for none."""
+    kept, locked = ", ".join(restoration.kept), ", ".join(restoration.locked)
+    told = [_("Changed since, left as it is: %(names)s", names=kept)] if kept else []
+    return " ".join(told + ([_("Not yours to write, left as it is: %(names)s", names=locked)] if locked else []))
 
 
 def _restorations(uow: UnitOfWork, plan: TypePlan, by_key: dict[int, _Item]) -> dict[int, Restoration]:
@@ -209,7 +222,13 @@ def _restorations(uow: UnitOfWork, plan: TypePlan, by_key: dict[int, _Item]) -> 
         if attribute in plan.extension_fields.get(extension, {}):
             sides.setdefault(extension, set()).add(attribute)
     now = current_values(uow, plan, list(by_key), names, {name: sorted(found) for name, found in sides.items()})
-    return {key: restoration_of(plan, before, after, now[key]) for key, (before, after) in pairs.items()}
+    locked = _locked(uow.actor, plan)
+    return {key: restoration_of(plan, before, after, now[key], locked) for key, (before, after) in pairs.items()}
+
+
+def _locked(actor: Actor, plan: TypePlan) -> set[str]:
+    names = locked_fields(actor, plan.record_type.name)
+    return {attribute_of(plan.fields[name]) if name in plan.fields else f"extensions.{name}" for name in names}
 
 
 def _delete(uow: UnitOfWork, requests: tuple[str, str], record_type: RecordType, rows: list[_Item]) -> None:

@@ -248,6 +248,40 @@ def test_undoing_needs_the_permission_to_delete(write, run, accounts, undo, unit
     assert len(snapshot(unit)[0]) == 2
 
 
+def writer(*verbs, hidden=()):
+    """Return who may do everything with customers, or these verbs alone, but for some fields."""
+    grants = dict.fromkeys(("import.*", *(f"customer.{verb}" for verb in verbs or ("*",))), Scope.ALL)
+    rules = {"customer": dict.fromkeys(hidden, "hidden")}
+    return Actor(kind="user", name="Writer", user_id=1, grants=grants, field_rules=rules)
+
+
+def test_a_field_that_who_undoes_an_import_may_not_write_stays_as_it_is(write, run, accounts, rows_of, undo):
+    write("accounts.csv", FIRST)
+    run(accounts)
+    write("accounts.csv", SECOND)
+
+    numbers, _state, kept = undo(run(accounts), writer(hidden=["employees", "contact_points"]))
+
+    assert numbers == {"deleted": 1, "restored": 0, "kept": 1}
+    assert kept == ["Not yours to write, left as it is: employees, contact_points"]
+    [acme, _bolt] = rows_of("customer", "display_name", "employees", "contact_points")
+    assert (acme["display_name"], acme["employees"]) == ("Acme", 40)
+    assert {point["value"] for point in acme["contact_points"]} >= {"info@acme.com"}
+
+
+def test_undoing_asks_before_each_chunk_what_its_actor_may_do(write, run, accounts, unit, crm_app):
+    write("accounts.csv", FIRST)
+    uid = UUID(run(accounts).run_id)
+    with crm_app.app_context():
+        with writing(writer()) as uow:
+            undoing.begin_undo(uow, uid)
+
+        with pytest.raises(Forbidden):
+            undoing.undo(writer("read", "update"), uid)
+
+    assert len(snapshot(unit)[0]) == 2
+
+
 def test_an_import_is_undone_once(write, run, accounts, undo):
     write("accounts.csv", FIRST)
     done = run(accounts)
