@@ -12,15 +12,17 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app, url_for
+from flask_babel import force_locale
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import SYSTEM
 from crm_kernel.contributions import Job, JobKind
-from crm_kernel.errors import NotFound
+from crm_kernel.errors import CrmError, DatabaseUnavailable
+from crm_kernel.jobs.models import JobRow, JobState
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.records.importing import undoing
 from crm_kernel.records.importing.continuing import take_turn
-from crm_kernel.records.importing.models import ImportRow, ImportRun
+from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.runs import actor_by_key
 from crm_kernel.records.importing.uploads import sweep
 from crm_kernel.unit_of_work import reading
@@ -56,10 +58,17 @@ def start_import(uow: UnitOfWork, run: ImportRun) -> None:
 
 
 def start_undo(uow: UnitOfWork, run: ImportRun) -> None:
-    """Have a run that ``begin_undo`` marked taken back in the background, by who acts now."""
+    """Have a run that ``begin_undo`` marked taken back in the background, by who acts now; once, however often it is asked."""
+    if not is_undo_over(uow, run):
+        return
     scopes = uow.actor.token_scopes
     who = {"user": uow.actor.user_id, "scopes": None if scopes is None else list(scopes)}
     run.job_id = enqueue(uow, UNDO, {"run": str(run.uid), **who})
+
+
+def is_undo_over(uow: UnitOfWork, run: ImportRun) -> bool:
+    """Say whether a run is only half taken back and nothing goes on with it: its job gave up or was cancelled. One query."""
+    return run.state == RunState.UNDOING and not uow.session.scalar(sa.select(_at_work(run.job_id)))
 
 
 def go_on(payload: dict[str, Any]) -> Result:
@@ -68,13 +77,20 @@ def go_on(payload: dict[str, Any]) -> Result:
 
 
 def go_on_undoing(payload: dict[str, Any]) -> Result:
-    """Take back for one turn; what is left gets another one."""
-    with reading(SYSTEM) as uow:
-        actor = actor_by_key(uow, payload["user"], payload["scopes"])
+    """Take back for one turn; what is left gets another one. What ends it half-way is kept in the run.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer: to be tried again.
+    """
     try:
-        more = undoing.undo(actor, UUID(payload["run"]), until=time.monotonic() + TURN)
-    except NotFound:  # not to be seen any more by who began it: nothing left to do for him
-        return None
+        with reading(SYSTEM) as uow:
+            actor = actor_by_key(uow, payload["user"], payload["scopes"])
+        with force_locale(actor.language):
+            more = undoing.undo(actor, UUID(payload["run"]), until=time.monotonic() + TURN)
+    except DatabaseUnavailable:
+        raise
+    except CrmError as error:
+        return _ended(payload, str(error))
     return _another(UNDO, payload) if more else None
 
 
@@ -106,6 +122,23 @@ def _page(payload: Mapping[str, Any]) -> str:
 
 def _another(name: str, payload: dict[str, Any]) -> Result:
     def again(uow: UnitOfWork) -> None:
-        enqueue(uow, name, payload)
+        job = enqueue(uow, name, payload)
+        uow.session.execute(_change_of(payload).values(job_id=job))
 
     return again
+
+
+def _ended(payload: dict[str, Any], failure: str) -> Result:
+    def note(uow: UnitOfWork) -> None:
+        undoing = ImportRun.state == RunState.UNDOING
+        uow.session.execute(_change_of(payload).where(undoing).values(job_id=None, failure=failure))
+
+    return note
+
+
+def _change_of(payload: dict[str, Any]) -> sa.Update:
+    return sa.update(ImportRun).where(ImportRun.uid == UUID(payload["run"]))
+
+
+def _at_work(job: Any) -> sa.ColumnElement[bool]:
+    return sa.exists().where(JobRow.id == job, JobRow.state.in_((JobState.READY, JobState.LEASED)))

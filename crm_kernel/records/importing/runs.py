@@ -250,7 +250,7 @@ def actor_by_key(uow: UnitOfWork, user_id: int | None, scopes: Sequence[str] | N
     """
     actor = SYSTEM if user_id is None else actor_of(uow, user_id, scopes=scopes)
     if actor is None:
-        raise Forbidden(_("The account of who began this import was deactivated."))
+        raise Forbidden(_("The account of who asked for this was deactivated."))
     return actor
 
 

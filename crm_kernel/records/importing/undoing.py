@@ -58,7 +58,7 @@ class _Item:
 
 
 def begin_undo(uow: UnitOfWork, uid: UUID) -> ImportRun:
-    """Mark a run to be taken back, and return it; ``undo_chunk`` does it.
+    """Mark a run to be taken back, and return it; ``undo_chunk`` does it. One that is half taken back is gone on with.
 
     Raises:
         NotFound: there is no such import, or none that the actor may see.
@@ -69,12 +69,13 @@ def begin_undo(uow: UnitOfWork, uid: UUID) -> ImportRun:
     _authorize(uow.actor, run)
     run = runs.locked_run(uow, run.id)
     if run.state == RunState.UNDOING:
+        run.failure = None
         return run
     if run.state not in (RunState.DONE, RunState.STOPPED):
         raise Conflict(_("This import cannot be undone: its state is %(state)s.", state=run.state))
     if run.expired_at is not None:
         raise Conflict(_("What this import did is no longer known: its rows have expired."))
-    run.state, run.undo = RunState.UNDOING, {DELETED: 0, RESTORED: 0, KEPT: 0}
+    run.state, run.undo, run.failure, run.job_id = RunState.UNDOING, {DELETED: 0, RESTORED: 0, KEPT: 0}, None, None
     return run
 
 

@@ -15,7 +15,7 @@ from crm_kernel.contributions import NavItem
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.importing import forms, preparing, runs, undoing
 from crm_kernel.records.importing.error_files import error_file, streamed
-from crm_kernel.records.importing.jobs import start_undo
+from crm_kernel.records.importing.jobs import is_undo_over, start_undo
 from crm_kernel.records.importing.models import ImportRun, RunState
 from crm_kernel.records.importing.presenting import SHOWN, described, kept_by_undoing, problems_of
 from crm_kernel.records.importing.session import ImportSession
@@ -131,6 +131,7 @@ def detail(uid: UUID) -> str:
     return render_template(
         "imports/detail.html",
         run=described(run),
+        undo_over=is_undo_over(uow, run),
         problems=problems_of(uow, run) if runs.may_read_file(uow.actor, run) else [],
         kept=kept_by_undoing(uow, undoing.kept_rows(uow, run, limit=SHOWN)) if run.undo else [],
         unreadable=_unreadable(uow, run),

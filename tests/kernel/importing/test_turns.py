@@ -17,6 +17,7 @@ from crm_kernel.access.actor import SYSTEM, Scope
 from crm_kernel.access.models import AppUser, RolePermission, UserRole
 from crm_kernel.access.services.users import deactivate_user
 from crm_kernel.customers.models import Customer, Organization
+from crm_kernel.jobs.models import JobRow
 from crm_kernel.records.importing import continuing, engine, preparing, runs, session
 from crm_kernel.records.importing.forms import mapping_of
 from crm_kernel.records.plan import plan_of, record_type
@@ -79,7 +80,7 @@ def test_who_was_deactivated_between_two_turns_imports_no_further_row(api, begun
     with unit(SYSTEM) as uow:
         deactivate_user(uow, uow.session.get_one(AppUser, client.user.id))
 
-    assert turn(uid, 9) == ("stopped", 1, 0, "The account of who began this import was deactivated.")
+    assert turn(uid, 9) == ("stopped", 1, 0, "The account of who asked for this was deactivated.")
 
 
 def test_what_a_user_may_not_see_any_more_is_not_found_by_a_row_of_the_next_turn(
@@ -214,3 +215,37 @@ def test_nothing_waits_for_a_run_that_was_stopped(api, begun, turn, crm_app):
     turn(other, 1)
 
     assert list(crm_app.extensions["crm_imports"]) == [other]
+
+
+def test_undoing_that_ended_half_way_says_why_and_is_gone_on_with(api, login, begun, deliver_events, unit):
+    client, other = api("administrator"), login("administrator")
+    uid = begun(client, PEOPLE, record_type="customer")
+    deliver_events()
+    client.post(f"/api/imports/{uid}/undo")
+    assert "Undo this import" not in other.get(f"/imports/{uid}").get_data(as_text=True)
+    with unit(SYSTEM) as uow:
+        deactivate_user(uow, uow.session.get_one(AppUser, client.user.id))
+
+    deliver_events()
+
+    page = other.get(f"/imports/{uid}").get_data(as_text=True)
+    assert "The account of who asked for this was deactivated." in page
+    assert "Undo this import" in page
+    other.post(f"/imports/{uid}/undo")
+    deliver_events()
+    with unit() as uow:
+        run = runs.run_of(uow, uid)
+        assert (run.state, run.undo["deleted"], run.failure) == ("undone", 2, None)
+
+
+def test_an_import_that_is_being_undone_gets_no_second_job(api, begun, deliver_events, unit):
+    client = api("administrator")
+    uid = begun(client, PEOPLE, record_type="customer")
+    deliver_events()
+
+    answers = [client.post(f"/api/imports/{uid}/undo").status_code for _time in range(2)]
+
+    assert answers == [202, 202]
+    with unit() as uow:
+        jobs = sa.select(sa.func.count(JobRow.id)).where(JobRow.name == "kernel.undo_import")
+        assert uow.session.scalar(jobs) == 1
