@@ -13,7 +13,7 @@ from flask_babel import lazy_pgettext
 from crm_kernel.records.importing import preparing
 from crm_kernel.records.importing.error_files import problem_text
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
-from crm_kernel.records.importing.verdict_files import is_rehearsed
+from crm_kernel.records.importing.verdict_files import has_verdicts
 from crm_kernel.records.plan import record_types
 from crm_kernel.records.subjects import titles_of
 from crm_kernel.unit_of_work import UnitOfWork
@@ -75,7 +75,8 @@ def described(run: ImportRun) -> dict[str, Any]:
         "undo": run.undo,
         "expired": run.expired_rows,
         "mapped": preparing.is_mapped(run),
-        "rehearsed": is_rehearsed(run),
+        "verdicts": has_verdicts(run),
+        "rehearsed": has_verdicts(run) and run.failure is None,
         "under_way": run.state in (RunState.RUNNING, RunState.REHEARSING, RunState.UNDOING),
         "detected": [
             (_DETECTED.get(what, what), how)

@@ -32,8 +32,8 @@ _PAGE = 1_000
 _Said = tuple[int, str, list[Any] | None]
 
 
-def is_rehearsed(run: ImportRun) -> bool:
-    """Say whether what would become of a run's rows is known: its rehearsal is over, and nothing has begun since."""
+def has_verdicts(run: ImportRun) -> bool:
+    """Say whether what would become of rows is known: a rehearsal has ended, if half-way, and nothing has begun since."""
     return run.state == RunState.DRAFT and run.finished_at is not None and bool(run.mapping.get("sources"))
 
 
@@ -51,7 +51,7 @@ def verdict_file(actor: Actor, uid: UUID) -> RowFile:
     with reading(actor) as uow:
         run = runs.run_of(uow, uid)
         runs.authorize_file(actor, run)
-        if not is_rehearsed(run) or run.expired_at is not None:
+        if not has_verdicts(run) or run.expired_at is not None:
             raise NotFound(_("What would become of the rows is not known: check the file first."))
         sources, key = opened_sources(run), run.id
     app = current_app._get_current_object()  # type: ignore[attr-defined]

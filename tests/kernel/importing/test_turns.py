@@ -17,8 +17,10 @@ from crm_kernel.access.actor import SYSTEM, Scope
 from crm_kernel.access.models import AppUser, RolePermission, UserRole
 from crm_kernel.access.services.users import deactivate_user
 from crm_kernel.customers.models import Customer, Organization
+from crm_kernel.errors import Conflict
 from crm_kernel.jobs.models import JobRow
 from crm_kernel.records.importing import continuing, engine, preparing, runs, session
+from crm_kernel.records.importing.chunks import SourceRun
 from crm_kernel.records.importing.forms import mapping_of
 from crm_kernel.records.plan import plan_of, record_type
 from crm_kernel.sales.models import Sale
@@ -38,6 +40,11 @@ channel = "store"
 currency = "USD"
 title = "Receipt"
 """
+
+
+def raised(error):
+    """Raise an error where only an expression can stand."""
+    raise error
 
 
 @pytest.fixture
@@ -249,3 +256,26 @@ def test_an_import_that_is_being_undone_gets_no_second_job(api, begun, deliver_e
     with unit() as uow:
         jobs = sa.select(sa.func.count(JobRow.id)).where(JobRow.name == "kernel.undo_import")
         assert uow.session.scalar(jobs) == 1
+
+
+@pytest.mark.parametrize("ended", ["stopped", "failed"])
+def test_the_page_of_a_check_that_ended_half_way_says_how_many_rows_were_looked_at(
+    api, login, begun, turn, monkeypatch, ended
+):
+    client, browser = api("administrator"), login("administrator")
+    uid = begun(client, PEOPLE, record_type="customer", dry_run="true")
+    turn(uid, 1)
+    if ended == "stopped":
+        client.post(f"/api/imports/{uid}/stop")
+    else:
+        monkeypatch.setattr(SourceRun, "process", lambda *_given: raised(Conflict("the disk is full")))
+        turn(uid, 9)
+
+    page = browser.get(f"/imports/{uid}").get_data(as_text=True)
+
+    assert "1 of 2 rows were looked at. Nothing is changed yet." in page
+    assert "This is what would become of the rows" not in page
+    assert ("Import now" in page, "the disk is full" in page) == (
+        (True, False) if ended == "stopped" else (False, True)
+    )
+    assert "What becomes of each row, as a file" in page
