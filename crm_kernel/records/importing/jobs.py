@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import current_app, url_for
 from flask_babel import force_locale
+from flask_babel import gettext as _
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import SYSTEM
@@ -23,7 +24,7 @@ from crm_kernel.jobs.services import enqueue
 from crm_kernel.records.importing import undoing
 from crm_kernel.records.importing.continuing import take_turn
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
-from crm_kernel.records.importing.runs import actor_by_key
+from crm_kernel.records.importing.runs import UNDER_WAY, actor_by_key
 from crm_kernel.records.importing.uploads import sweep
 from crm_kernel.unit_of_work import reading
 
@@ -97,23 +98,32 @@ def go_on_undoing(payload: dict[str, Any]) -> Result:
 def expire(uow: UnitOfWork, _payload: dict[str, Any]) -> dict[str, Any] | None:
     """Delete rows and uploaded files of the next run that is older than ``import_days``; the run stays, with a count.
 
-    After the last one, uploaded files that belong to no run are removed.
+    What a job is at work on waits for the next night. After the last one, uploaded files that belong to no run are removed.
     """
     cutoff = uow.now - dt.timedelta(days=runtime_of(current_app).config.import_days)
-    old = sa.select(ImportRun).where(ImportRun.created_at < cutoff, ImportRun.expired_at.is_(None))
+    left = sa.or_(ImportRun.expired_at.is_(None), sa.exists().where(ImportRow.run_id == ImportRun.id))
+    busy = sa.and_(ImportRun.state.in_((*UNDER_WAY, RunState.UNDOING)), _at_work(ImportRun.job_id))
+    old = sa.select(ImportRun).where(ImportRun.created_at < cutoff, left, ~busy)
     run = uow.session.scalars(old.order_by(ImportRun.created_at).limit(1).with_for_update()).first()
     if run is None:
         sweep(uow)
         return None
+    if run.expired_at is None:
+        _expire(uow, run)
     next_rows = sa.select(ImportRow.id).where(ImportRow.run_id == run.id).limit(_SLICE)
     gone: Any = uow.session.execute(sa.delete(ImportRow).where(ImportRow.id.in_(next_rows)))
     run.expired_rows = (run.expired_rows or 0) + gone.rowcount
-    if gone.rowcount < _SLICE:
-        run.expired_at = uow.now
-        if run.uploaded:
-            folder = Path(run.folder)
-            uow.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
     return {"run": str(run.uid), "progress": {"done": run.expired_rows, "text": run.name}}
+
+
+def _expire(uow: UnitOfWork, run: ImportRun) -> None:
+    """Note before the first row goes that rows are missing: nobody is to take back what is left of them."""
+    run.expired_at = uow.now
+    if run.state == RunState.UNDOING:
+        run.state, run.failure = RunState.UNDONE, _("Its rows expired before all of it was taken back.")
+    if run.uploaded:
+        folder = Path(run.folder)
+        uow.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def _page(payload: Mapping[str, Any]) -> str:
