@@ -72,10 +72,11 @@ if TYPE_CHECKING:
         UnitOfWorkError,
     )
     from crm_kernel.events.event import Event
+    from crm_kernel.hooks import ask
     from crm_kernel.jobs.schedules import schedule_job
     from crm_kernel.jobs.services import enqueue
     from crm_kernel.outbound import AddressRefused, Answer, OutboundPolicy, Unreachable, policy_of, send
-    from crm_kernel.plugin import Plugin, hookimpl, plugin_base
+    from crm_kernel.plugin import Plugin, hookimpl, hookspec, plugin_base
     from crm_kernel.records.calendars.dates import CalendarDates
     from crm_kernel.records.fields import MAX_AMOUNT, Choice, Collection, Country, Currency, Money, Reference
     from crm_kernel.records.ownership import with_team, with_teams
@@ -105,6 +106,8 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     # a plugin
     "Plugin",
     "hookimpl",
+    "hookspec",
+    "ask",
     "plugin_base",
     # tables
     "RecordMixin",

@@ -1,4 +1,4 @@
-"""What a plugin author starts from: the ``Plugin`` class, the ``hookimpl`` marker and ``plugin_base()``.
+"""What a plugin author starts from: the ``Plugin`` class, the markers of hooks and ``plugin_base()``.
 
 Nothing about discovery, order or loading is here: see ``crm_kernel._internal``.
 """
@@ -6,15 +6,16 @@ Nothing about discovery, order or loading is here: see ``crm_kernel._internal``.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm import registry as new_registry
 
-from crm_kernel._internal.markers import hookimpl
+from crm_kernel._internal.markers import hookimpl, hookspec
 from crm_kernel.database import TYPES, metadata
 
-__all__ = ["NAME_PATTERN", "Plugin", "hookimpl", "plugin_base"]
+__all__ = ["NAME_PATTERN", "Plugin", "hookimpl", "hookspec", "plugin_base"]
 
 #: A plugin's name: also the prefix of its tables, permissions, settings, routes and templates.
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9]{1,30}\Z")
@@ -31,6 +32,9 @@ class Plugin:
     name: ClassVar[str]
     #: Modules with the plugin's tables, imported when the plugin loads; relative to its package.
     model_modules: ClassVar[tuple[str, ...]] = ()
+    #: The hooks that the plugin asks others with ``ask``: functions of its ``contract`` marked with ``@hookspec``, whose
+    #: names start with ``<plugin>_``. Known before any plugin's implementations are looked at.
+    hookspecs: ClassVar[tuple[Callable[..., Any], ...]] = ()
 
 
 def plugin_base(name: str) -> type[DeclarativeBase]:

@@ -5,7 +5,7 @@ Every failure is collected per plugin with its reason; whether to start without 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from crm_kernel._internal.manager import PluginManager, import_plugin
 from crm_kernel._internal.registry import KERNEL, Registry, gather
 from crm_kernel._internal.resolution import dependencies_of, resolve
 from crm_kernel.errors import PluginError
+from crm_kernel.plugin import Plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,32 @@ def load_plugins(
     _take_in(loaded, KERNEL, KernelPlugin())
     resolution = resolve(enabled, installed, version or kernel_version())
     loaded.manager.failed.update(resolution.problems)
-    for name in resolution.order:
+    plugins: dict[str, Plugin] = {}
+
+    def declare(name: str) -> None:
+        plugin = import_plugin(installed[name])
+        loaded.manager.declare(name, plugin)
+        plugins[name] = plugin
+
+    # All hooks first: who implements one of a neighbour that is no dependency may come before it.
+    _with_each(resolution.order, loaded, installed, declare)
+    _with_each(tuple(plugins), loaded, installed, lambda name: _take_in(loaded, name, plugins[name]))
+    return loaded
+
+
+def _with_each(
+    names: Sequence[str], loaded: Loaded, installed: Mapping[str, InstalledPlugin], step: Callable[[str], None]
+) -> None:
+    """Take one step with each plugin; why one fails, and why those that need it do, is kept."""
+    for name in names:
         blocked = sorted(dependencies_of(installed[name], installed) & loaded.manager.failed.keys())
         if blocked:
             loaded.manager.failed[name] = f"needs the module {blocked[0]}, which cannot be loaded"
             continue
         try:
-            _take_in(loaded, name, import_plugin(installed[name]))
+            step(name)
         except PluginError as error:
             loaded.manager.unregister(name, error.reason)
-    return loaded
 
 
 def _take_in(loaded: Loaded, name: str, plugin: Any) -> None:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pluggy
@@ -18,7 +19,7 @@ import pluggy
 from crm_kernel import hookspecs
 from crm_kernel._internal.discovery import InstalledPlugin
 from crm_kernel._internal.markers import PROJECT
-from crm_kernel.errors import PluginError
+from crm_kernel.errors import PluginError, RegistrationError
 from crm_kernel.plugin import Plugin
 
 log = logging.getLogger("crm.plugins")
@@ -39,6 +40,30 @@ class PluginManager:
         """The names of the loaded plugins, the kernel's own included."""
         return frozenset(self.loaded)
 
+    def declare(self, name: str, plugin: Any) -> None:
+        """Take in the hooks that a plugin asks others; those of all plugins, before any of them is registered.
+
+        Raises:
+            RegistrationError: one is no ``@hookspec``, lacks the plugin's prefix, or is declared already.
+        """
+        found = {}
+        for hook in getattr(plugin, "hookspecs", ()):
+            called = getattr(hook, "__name__", repr(hook))
+            if not hasattr(hook, "crm_spec"):
+                raise RegistrationError(name, "hookspecs", found=hook, expected="functions marked with @hookspec")
+            if not called.startswith(f"{name}_"):
+                raise RegistrationError(name, "hook", found=called, expected=f"a name starting '{name}_'")
+            if called in found or called in self.hooks:
+                raise RegistrationError(name, "hook", found=called, expected="a name not declared yet")
+            found[called] = hook
+        if found:
+            self._pluggy.add_hookspecs(SimpleNamespace(**found))
+
+    @property
+    def hooks(self) -> list[str]:
+        """The names of all hooks: the kernel's and those that plugins declared."""
+        return sorted(name for name, caller in vars(self._pluggy.hook).items() if caller.has_spec())
+
     def register(self, name: str, plugin: Any) -> None:
         """Take a plugin in and verify its hooks.
 
@@ -50,7 +75,7 @@ class PluginManager:
             self._pluggy.check_pending()
         except pluggy.PluginValidationError as error:
             self._forget(name, plugin)
-            raise PluginError(name, _explain(error, plugin)) from error
+            raise PluginError(name, self._explain(error, plugin)) from error
         self.loaded[name] = plugin
         self._ordered.clear()
 
@@ -86,6 +111,13 @@ class PluginManager:
             except Exception:
                 log.exception("plugin %s failed in hook %s", name, hook)
         return results
+
+    def _explain(self, error: pluggy.PluginValidationError, plugin: Any) -> str:
+        said = f"{' '.join(str(error).split())} (in {type(plugin).__module__})"
+        return (
+            f"{said}. Hooks of the kernel and the enabled modules: {', '.join(self.hooks)}. "
+            "For a hook of a module that may be absent: @hookimpl(optionalhook=True)"
+        )
 
     def _forget(self, name: str, plugin: Any) -> None:
         if plugin is not None and self._pluggy.has_plugin(name):
@@ -128,8 +160,3 @@ def _new_pluggy() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
-
-
-def _explain(error: pluggy.PluginValidationError, plugin: Any) -> str:
-    known = ", ".join(sorted(n for n in vars(hookspecs) if n.startswith("crm_")))
-    return f"{' '.join(str(error).split())} (in {type(plugin).__module__}). Hooks of this kernel: {known}"

@@ -48,16 +48,25 @@ def states_kernel_range(subject: Subject) -> Iterator[str]:
 @rule("hooks-known", "A misspelt hook is never called, and nobody notices.")
 def hooks_known(subject: Subject) -> Iterator[str]:
     """Yield implementations of hooks that no loaded module declares; ``optionalhook`` is for absent neighbours."""
-    from crm_kernel import hookspecs
+    from crm_kernel._internal.discovery import installed_plugins
+    from crm_kernel._internal.loading import load_plugins
 
-    known = {name for name in vars(hookspecs) if name.startswith("crm_")}
     plugin: Any = subject.runtime.manager.loaded[subject.plugin]
+    known = load_plugins(set(installed_plugins())).manager.hooks
     for name in dir(type(plugin)):
-        marks = getattr(getattr(type(plugin), name), "crm_impl", None)
-        if marks and not marks.get("optionalhook") and name.startswith("crm_") and name not in known:
+        marks, owner = getattr(getattr(type(plugin), name), "crm_impl", None), name.partition("_")[0]
+        if marks and name not in known and (not marks.get("optionalhook") or owner in installed_plugins()):
             yield f"{name}: no such hook"
-        if name.startswith("crm_") and not marks:
+        if (name.startswith("crm_") or name in known) and not marks:
             yield f"{name}: lacks @hookimpl, so it is never called"
+
+
+@rule("hooks-said", "Who implements a module's hook reads its docstring: what is asked, when, and what an answer does.")
+def hooks_said(subject: Subject) -> Iterator[str]:
+    """Yield hooks that the plugin asks others without saying what they are."""
+    for hook in type(subject.runtime.manager.loaded[subject.plugin]).hookspecs:
+        if not (hook.__doc__ or "").strip():
+            yield f"{hook.__name__}: no docstring"
 
 
 @rule("starts-silently", "A query while the application is built breaks forked workers and starts without a database.")

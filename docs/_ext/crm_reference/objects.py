@@ -51,7 +51,7 @@ def comment_of_value(name: str) -> str:
     """Return what the comment above a public value that is neither class nor function says."""
     import crm_kernel
 
-    home = "_internal.markers" if name == "hookimpl" else crm_kernel._HOMES[name]
+    home = "_internal.markers" if name in ("hookimpl", "hookspec") else crm_kernel._HOMES[name]
     return comments(f"crm_kernel.{home}").get(("", name), "")
 
 

@@ -199,7 +199,9 @@ def test_a_blueprint_among_the_addresses_of_others_is_refused(prefix: str) -> No
 
 
 def test_the_kernels_own_blueprints_may_be_anywhere() -> None:
-    registry_with("kernel", blueprints=[Blueprint("shell", "x", url_prefix="/customers")])
+    found = registry_with("kernel", blueprints=[Blueprint("shell", "x", url_prefix="/customers")])
+
+    assert found.get("blueprints", "shell") is not None
 
 
 def test_the_kernels_own_records_need_no_prefix() -> None:
