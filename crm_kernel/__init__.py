@@ -14,7 +14,7 @@ from crm_kernel._internal.public_names import NAMES
 if TYPE_CHECKING:
     from crm_kernel.access.acting import actor_for
     from crm_kernel.access.actor import ANONYMOUS, SYSTEM, Actor, Scope
-    from crm_kernel.access.field_access import hidden_fields
+    from crm_kernel.access.field_access import hidden_fields, seen_record
     from crm_kernel.access.models import AppUser, Team
     from crm_kernel.access.policy import allowed, authorize, visible
     from crm_kernel.app import create_app
@@ -79,9 +79,11 @@ if TYPE_CHECKING:
     from crm_kernel.plugin import Plugin, hookimpl, hookspec, plugin_base
     from crm_kernel.records.calendars.dates import CalendarDates
     from crm_kernel.records.fields import MAX_AMOUNT, Choice, Collection, Country, Currency, Money, Reference
+    from crm_kernel.records.filter_tree import compile_tree, parse_tree
+    from crm_kernel.records.names import said_name
     from crm_kernel.records.ownership import with_team, with_teams
     from crm_kernel.records.pages.presenting import money_text, plain_text
-    from crm_kernel.records.plan import record_type
+    from crm_kernel.records.plan import plan_of, record_type
     from crm_kernel.records.record_type import Action, Board, BoardColumn, Extension, FormSection, RecordType, Services
     from crm_kernel.records.services import create_record
     from crm_kernel.records.texts import Text
@@ -213,12 +215,17 @@ __all__ = [  # noqa: RUF022 - grouped as the reference is
     "allowed",
     "visible",
     "hidden_fields",
+    "seen_record",
     "AppUser",
     "Team",
     "with_team",
     "with_teams",
     # for views and panels
     "record_type",
+    "plan_of",
+    "parse_tree",
+    "compile_tree",
+    "said_name",
     "create_record",
     "setting",
     "money_text",

@@ -124,7 +124,7 @@ class RecordType:
     icon: str = "file"
     #: Schema field that names a record to people.
     title: str = "name"
-    #: Expression over the model that names a record as the reader wants it (``records.names.said_name``), for results only;
+    #: Expression over the model that names a record as the reader wants it (``crm_kernel.said_name``), for results only;
     #: None for the title's own column.
     said_title: Any = None
     columns: tuple[str, ...] = ()

@@ -47,7 +47,7 @@ def hidden_fields_kept(subject: Subject) -> Iterator[str]:
         for name in failed_cards(text):
             yield f"GET {path}: the card {name} raises for a role from which fields are hidden: they read as None there"
         for name in planted.shown_in(text):
-            yield f"GET {path}: shows {name} to a role that it is hidden from; ask hidden_fields of crm_kernel.access.field_access"
+            yield f"GET {path}: shows {name} to a role that it is hidden from; ask crm_kernel.hidden_fields"
 
 
 def failed_cards(page: str) -> list[str]:
