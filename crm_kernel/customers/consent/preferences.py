@@ -23,7 +23,7 @@ from crm_kernel.customers.consent.choices import (
 )
 from crm_kernel.customers.consent.ledger import Evidence, Spoken, record_consent
 from crm_kernel.customers.consent.models import Consent, Purpose, Suppression, SuppressionMatch
-from crm_kernel.customers.consent.suppression import lift_suppression, suppress
+from crm_kernel.customers.consent.suppression import lift_suppression, suppress_points
 from crm_kernel.customers.models import Address, ContactPoint, Customer
 from crm_kernel.mail.transport import can_send_mail
 
@@ -120,9 +120,8 @@ def unsubscribe(
         word = said.get((code, channel))
         if word is None or word.status not in (WITHDRAWN, DENIED):
             _say(uow, customer, (code, channel), WITHDRAWN, evidence)
-    if not purpose:
-        for value in _values(uow, customer, channel, point):
-            suppress(uow, value, channel=channel, reason="unsubscribed", source=_SOURCE)
+    if not purpose and POINTS_OF[channel]:  # a letter goes to no contact point
+        suppress_points(uow, _reached(customer, channel, point), channel=channel, reason="unsubscribed", source=_SOURCE)
 
 
 def unsubscribe_from_all(uow: UnitOfWork, customer: Customer, evidence: Evidence) -> None:
@@ -227,10 +226,7 @@ def _lock(purpose: Purpose, channel: str, *, decided_by_others: bool) -> str:
     return ""
 
 
-def _values(uow: UnitOfWork, customer: Customer, channel: str, point: ContactPoint | None) -> Sequence[str]:
+def _reached(customer: Customer, channel: str, point: ContactPoint | None) -> sa.ColumnElement[bool]:
     if point is not None:
-        return [point.value]
-    query = sa.select(ContactPoint.value).where(
-        ContactPoint.customer_id == customer.id, ContactPoint.channel.in_(POINTS_OF[channel])
-    )
-    return uow.session.scalars(query.order_by(ContactPoint.id)).all()
+        return ContactPoint.id == point.id
+    return sa.and_(ContactPoint.customer_id == customer.id, ContactPoint.channel.in_(POINTS_OF[channel]))

@@ -59,18 +59,29 @@ def suppress(
         _shown, normalized = contact_values().normalise(kind, value)
     except ValueProblem as problem:
         raise InvalidInput({"value": [str(problem)]}) from problem
-    digest = value_digest(kind, normalized)
-    known = _standing(uow, digest, channel, reason, until)
-    if known is not None:
-        return known
-    row = Suppression(
-        uid=new_uid(), channel=channel, value_digest=digest, reason=reason, since=uow.now, until=until,
-        source=source[:60], note=note, recorded_by=uow.actor.name, created_at=uow.now, updated_at=uow.now,
-    )  # fmt: skip
-    uow.session.add(row)
-    uow.session.flush()
-    _match_stored(uow, row, kind, normalized)
-    return row
+    return _suppress(uow, kind, normalized, channel=channel, reason=reason, source=source, until=until, note=note)
+
+
+def suppress_points(
+    uow: UnitOfWork, points: sa.ColumnElement[bool], *, channel: str, reason: str, source: str
+) -> list[Suppression]:
+    """Keep the values of stored contact points from being used over a channel for ever, oldest point first.
+
+    They are taken as they are stored: what was taken once is no reason to refuse now, whatever the settings or the rules
+    say of such a text today. One query, and two per value.
+
+    Args:
+        points: which ones, as a predicate over ``ContactPoint``.
+
+    Raises:
+        InvalidInput: channel or reason is unknown.
+    """
+    _check(uow, channel, reason, None)
+    query = sa.select(ContactPoint.channel, ContactPoint.value_normalized).where(points).order_by(ContactPoint.id)
+    return [
+        _suppress(uow, kind, value, channel=channel, reason=reason, source=source)
+        for kind, value in uow.session.execute(query).all()
+    ]
 
 
 def suppress_customer(uow: UnitOfWork, customer: Customer, *, reason: str, source: str) -> list[Suppression]:
@@ -79,11 +90,8 @@ def suppress_customer(uow: UnitOfWork, customer: Customer, *, reason: str, sourc
     Web addresses are no way to contact anybody and left out.
     """
     kinds = {kind for kinds in POINTS_OF.values() for kind in kinds}
-    query = sa.select(ContactPoint.value).where(
-        ContactPoint.customer_id == customer.id, ContactPoint.channel.in_(kinds)
-    )
-    values = uow.session.scalars(query.order_by(ContactPoint.id)).all()
-    return [suppress(uow, value, channel=ANY_CHANNEL, reason=reason, source=source) for value in values]
+    theirs = sa.and_(ContactPoint.customer_id == customer.id, ContactPoint.channel.in_(kinds))
+    return suppress_points(uow, theirs, channel=ANY_CHANNEL, reason=reason, source=source)
 
 
 def lift_suppression(uow: UnitOfWork, suppression: Suppression, *, note: str | None = None) -> None:
@@ -156,10 +164,35 @@ def _by_digest(uow: UnitOfWork, digests: set[UUID]) -> Mapping[UUID, list[int]]:
     return found
 
 
+def _suppress(
+    uow: UnitOfWork,
+    kind: str,
+    normalized: str,
+    *,
+    channel: str,
+    reason: str,
+    source: str,
+    until: dt.datetime | None = None,
+    note: str | None = None,
+) -> Suppression:
+    digest = value_digest(kind, normalized)
+    known = _standing(uow, digest, channel, reason, until)
+    if known is not None:
+        return known
+    row = Suppression(
+        uid=new_uid(), channel=channel, value_digest=digest, reason=reason, since=uow.now, until=until,
+        source=source[:60], note=note, recorded_by=uow.actor.name, created_at=uow.now, updated_at=uow.now,
+    )  # fmt: skip
+    uow.session.add(row)
+    uow.session.flush()
+    _match_stored(uow, row, kind, normalized)
+    return row
+
+
 def _match_stored(uow: UnitOfWork, row: Suppression, kind: str, normalized: str) -> None:
     table = ContactPoint
     base = normalized.partition(";")[0]
-    if kind == "phone":
+    if kind in PHONE_CHANNELS:
         same = sa.or_(table.value_normalized == base, table.value_normalized.startswith(f"{base};", autoescape=True))
         query = sa.select(table.id).where(table.channel.in_(PHONE_CHANNELS), same)
     else:

@@ -55,3 +55,12 @@ def ada(person):
             {"channel": "mobile", "value": "+33612345678"},
         ]
     )
+
+
+@pytest.fixture
+def default_region(crm_app, monkeypatch):
+    """Complete telephone numbers for another country from now on: ``default_region("FR")``."""
+    from crm_kernel._internal.runtime import runtime_of
+
+    runtime = runtime_of(crm_app)
+    return lambda code: monkeypatch.setattr(runtime, "config", runtime.config.replace(default_region=code))

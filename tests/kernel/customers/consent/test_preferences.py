@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
+from crm_kernel.customers.consent.ledger import Evidence
 from crm_kernel.customers.consent.links import list_unsubscribe_headers, preferences_link, unsubscribe_link
 from crm_kernel.customers.consent.models import Consent, Purpose, Suppression
+from crm_kernel.customers.consent.preferences import unsubscribe_from_all
 from crm_kernel.customers.consent.suppression import suppress
 from crm_kernel.customers.models import ContactPoint, Customer
 
@@ -104,6 +106,20 @@ def test_leaving_everything_suppresses_the_addresses_and_ticking_lets_in_again(s
     stranger.post(path, data={"shown": ["survey email"], "wanted": ["survey email"]})
 
     assert (reasons, left, may("survey")) == ({"unsubscribed"}, False, True)
+
+
+def test_leaving_everything_works_for_a_number_that_was_stored_under_another_default_region(
+    customer_factory, unit, default_region
+):
+    home = {"purpose": "home", "street": "1 rue de la Paix", "city": "Paris", "country_code": "FR"}
+    made = customer_factory(contact_points=[{"channel": "mobile", "value": "(201) 555-0123"}], addresses=[home])
+    default_region("FR")
+
+    with unit() as uow:
+        unsubscribe_from_all(uow, uow.session.get_one(Customer, made.id), Evidence())
+
+    with unit() as uow:
+        assert set(uow.session.scalars(sa.select(Suppression.channel))) == {"sms", "phone"}
 
 
 def test_what_somebody_else_decided_cannot_be_chosen_away(stranger, path, unit, ledger):

@@ -116,6 +116,29 @@ def test_an_erased_person_who_comes_back_by_an_import_is_not_contacted(ada, ask,
     assert ask(uow.session.get_one(Customer, key), purpose="service").reason == "suppressed"
 
 
+@pytest.mark.parametrize("name", ["jane.doe", "@jane", "jane@mastodon.social", "https://social.test/jane"])
+def test_an_erased_name_in_a_social_network_is_that_name_and_nothing_else(person, ask, uow, name):
+    point = {"channel": "social", "value": name}
+
+    suppress_customer(uow, person(contact_points=[point]), reason="erased", source="erasure")
+
+    assert ask(person(contact_points=[point]), channel="social", purpose="service").reason == "suppressed"
+    mail = [{"channel": "email", "value": "jane@mastodon.social"}]
+    assert ask(person(contact_points=mail), purpose="service").allowed
+
+
+def test_an_erased_number_is_the_one_that_was_stored_whatever_the_default_region_is_now(
+    person, ask, uow, default_region
+):
+    jane = person(contact_points=[{"channel": "phone", "value": "(201) 555-0123"}])
+    default_region("FR")
+
+    suppress_customer(uow, jane, reason="erased", source="erasure")
+
+    again = person(contact_points=[{"channel": "phone", "value": "+1 201 555 0123"}])
+    assert ask(again, channel="phone", purpose="service").reason == "suppressed"
+
+
 def test_changing_an_address_to_a_suppressed_one_and_back_is_noticed(ada, person, ask, block, uow):
     block("bad@crm.test", reason="legal")
     customer = person(contact_points=[{"channel": "email", "value": "good@crm.test"}])

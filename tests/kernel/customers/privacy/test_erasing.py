@@ -242,6 +242,15 @@ def test_those_merged_into_a_customer_go_with_it_and_not_by_themselves(unit, zan
         assert uow.session.scalars(sa.select(Erasure.customers)).one() == 2
 
 
+def test_who_is_in_a_social_network_can_be_erased(unit, customer_factory):
+    names = [{"channel": "social", "value": name} for name in ("jane.doe", "@jane", "jane@mastodon.social")]
+    her = customer_factory(contact_points=names)
+
+    entries = {(e["table"], e["fate"]): e["rows"] for e in _erase(unit, her)}
+
+    assert (entries["customer", "erased"], entries["suppression", "kept"]) == (1, 3)
+
+
 def test_an_unknown_reason_is_refused(unit, zanzi):
     with pytest.raises(InvalidInput):
         _erase(unit, zanzi[0], reason="because")
