@@ -97,10 +97,12 @@ def run(instance: Instance, name: str, assume_yes: bool, dry_run: bool, as_json:
 
 def _carry_out(instance: Instance, name: str) -> int:
     """Carry out a rule, a transaction and a receipt per chunk, and return the number of customers."""
-    from crm_kernel.customers.privacy.retention import CHUNK, Done, run_rule
+    from crm_kernel.customers.privacy.retention import CHUNK, run_rule
 
-    number, chunk = 0, Done(CHUNK, None)
-    while chunk.customers == CHUNK:
+    with instance.writing() as uow:
+        chunk = run_rule(uow, _rule(uow, name), limit=CHUNK)
+    number = chunk.customers
+    while chunk.place is not None:
         with instance.writing() as uow:
             chunk = run_rule(uow, _rule(uow, name), limit=CHUNK, after=chunk.place)
         number += chunk.customers

@@ -53,7 +53,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one chunk did: how many customers, and where the next one goes on."""
+    """What one chunk did: how many customers, and where the next one goes on; nowhere when none is left."""
 
     customers: int
     place: Place | None
@@ -147,29 +147,37 @@ def rule_plan(uow: UnitOfWork, rule: RetentionRule) -> list[Entry]:
 def run_rule(uow: UnitOfWork, rule: RetentionRule, *, limit: int = CHUNK, after: Place | None = None) -> Done:
     """Do to up to ``limit`` of the customers a rule names what it says, with one receipt; fewer when none is left.
 
+    What the session holds is stale afterwards and let go, the rule too.
+
     Args:
         after: where the chunk before ended; without it every chunk would walk again over all that are done.
 
     Raises:
         InvalidInput: as for ``idle_customers``.
     """
-    found = uow.session.execute(due(uow, rule, limit=limit, after=after)).all()
-    rule.last_run_at, rule.last_erased = uow.now, len(found)
+    return _run(uow, rule, idle_customers(uow, rule), limit=limit, after=after)
+
+
+def _run(uow: UnitOfWork, rule: RetentionRule, idle: sa.Select[Any], *, limit: int, after: Place | None) -> Done:
+    key, name, carry_out = rule.id, rule.name, anonymise_many if rule.action == ANONYMISE else erase_many
+    earlier = rule.last_erased or 0 if after else 0
+    found = uow.session.execute(due(idle, limit=limit, after=after)).all()
+    keys = [row.id for row in found]
+    if keys:
+        carry_out(uow, keys, reason=RETENTION, rule=name)
+    rule = uow.session.get_one(RetentionRule, key)  # carrying out let go of it
+    rule.last_run_at, rule.last_erased = uow.now, earlier + len(keys)
     uow.session.flush()
-    if not found:
-        return Done(0, None)
-    carry_out = anonymise_many if rule.action == ANONYMISE else erase_many
-    carry_out(uow, [row.id for row in found], reason=RETENTION, rule=rule.name)
-    return Done(len(found), Place(found[-1].updated_at, found[-1].id))
+    return Done(len(keys), Place(found[-1].updated_at, found[-1].id) if len(found) == limit else None)
 
 
-def due(uow: UnitOfWork, rule: RetentionRule, *, limit: int, after: Place | None = None) -> sa.Select[Any]:
-    """Return the next customers a rule is about, as a select of ``id`` and ``updated_at``, longest unchanged first.
+def due(idle: sa.Select[Any], *, limit: int, after: Place | None = None) -> sa.Select[Any]:
+    """Return the next of ``idle_customers``, as a select of ``id`` and ``updated_at``, longest unchanged first.
 
     It walks the index over ``updated_at`` and stops where customers are too young: what it costs grows with those that are
     due, not with all there are.
     """
-    query = idle_customers(uow, rule).add_columns(Customer.updated_at).order_by(Customer.updated_at, Customer.id)
+    query = idle.add_columns(Customer.updated_at).order_by(Customer.updated_at, Customer.id)
     if after is not None:
         later = sa.or_(Customer.updated_at > after.updated_at, Customer.id > after.id)
         query = query.where(Customer.updated_at >= after.updated_at, later)
@@ -177,7 +185,10 @@ def due(uow: UnitOfWork, rule: RetentionRule, *, limit: int, after: Place | None
 
 
 def run_chunk(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Carry out the active rules, one chunk of one rule per call; a rule whose condition is out of date is passed over."""
+    """Carry out the active rules, one chunk of one rule per call; a rule whose condition is out of date is passed over.
+
+    What goes wrong while one is carried out fails the job and takes the chunk back.
+    """
     checkpoint = payload.get("checkpoint") or {}
     done: list[str] = checkpoint.get("done", [])
     query = sa.select(RetentionRule).where(RetentionRule.active == sa.true()).order_by(RetentionRule.id)
@@ -186,10 +197,11 @@ def run_chunk(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any] | N
         if key in done:
             continue
         try:
-            chunk = run_rule(uow, rule, after=_place(checkpoint.get("after"), key))
+            idle = idle_customers(uow, rule)
         except InvalidInput:
-            chunk = Done(0, None)
-        if chunk.place is None or chunk.customers < CHUNK:
+            return {"done": [*done, key]}
+        chunk = _run(uow, rule, idle, limit=CHUNK, after=_place(checkpoint.get("after"), key))
+        if chunk.place is None:
             return {"done": [*done, key]}
         return {"done": done, "after": [key, chunk.place.updated_at.isoformat(), chunk.place.id]}
     return None
@@ -202,8 +214,8 @@ def _place(stored: list[Any] | None, rule: str) -> Place | None:
 
 
 def _chunks(uow: UnitOfWork, rule: RetentionRule) -> Iterator[list[int]]:
-    after = None
-    while found := uow.session.execute(due(uow, rule, limit=CHUNK, after=after)).all():
+    idle, after = idle_customers(uow, rule), None
+    while found := uow.session.execute(due(idle, limit=CHUNK, after=after)).all():
         yield [row.id for row in found]
         after = Place(found[-1].updated_at, found[-1].id)
 

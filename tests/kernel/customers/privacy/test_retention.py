@@ -11,11 +11,21 @@ from uuid_utils.compat import uuid7
 from crm_kernel.collaboration.attachments.models import Attachment, StoredFile
 from crm_kernel.collaboration.notes import add_note
 from crm_kernel.customers.consent.ledger import Evidence, Spoken, record_consent
-from crm_kernel.customers.consent.models import Consent
+from crm_kernel.customers.consent.models import Consent, Suppression
+from crm_kernel.customers.consent.suppression import suppress
 from crm_kernel.customers.models import Customer
 from crm_kernel.customers.privacy.holds import hold_customer
 from crm_kernel.customers.privacy.models import AnonymisedCustomer, Erasure
-from crm_kernel.customers.privacy.retention import CHUNK, create_rule, due, idle_number, rule_plan, run_chunk, run_rule
+from crm_kernel.customers.privacy.retention import (
+    CHUNK,
+    create_rule,
+    due,
+    idle_customers,
+    idle_number,
+    rule_plan,
+    run_chunk,
+    run_rule,
+)
 from crm_kernel.database import db
 from crm_kernel.errors import InvalidInput
 from crm_kernel.sales.models import Sale
@@ -154,6 +164,37 @@ def test_many_go_in_chunks_that_go_on_where_the_last_one_ended(unit, long_idle, 
         assert sorted(uow.session.scalars(sa.select(Erasure.customers))) == [50, CHUNK]
 
 
+def test_what_goes_wrong_with_one_customer_fails_the_job_and_is_taken_back_as_a_whole(unit, long_idle, monkeypatch):
+    from crm_kernel.customers.privacy import letting_go
+
+    def refusing(uow, customer, **options):
+        suppress(uow, "ada@crm.test", channel="email", **options)
+        raise InvalidInput({"value": ["no"]})
+
+    monkeypatch.setattr(letting_go, "suppress_customer", refusing)
+    long_idle(2)
+    with unit() as uow:
+        create_rule(uow, {**RULE, "action": "erase"})
+
+    with pytest.raises(InvalidInput), unit() as uow:
+        run_chunk(uow, {})
+
+    assert _names(unit) == ["n0", "n1"]
+    with unit() as uow:
+        assert uow.session.scalars(sa.select(Suppression)).all() == []
+        assert uow.session.scalars(sa.select(_model().last_erased)).all() == [None]
+
+
+def test_a_rule_says_when_it_ran_and_for_how_many(unit, long_idle, rule):
+    long_idle(CHUNK + 5)
+
+    _run_all(unit)
+
+    with unit() as uow:
+        found = rule(uow)
+        assert (found.last_erased, found.last_run_at is not None) == (CHUNK + 5, True)
+
+
 def test_a_rule_to_erase_takes_anonymous_ones_too(unit, long_idle, rule):
     long_idle(2)
     _run_all(unit)
@@ -205,7 +246,7 @@ def test_a_chunk_walks_the_index_of_those_long_unchanged(unit, long_idle, rule):
         uow.session.execute(sa.insert(Customer), many)
     with unit() as uow:
         uow.session.execute(sa.text("ANALYZE"))
-        statement = due(uow, rule(uow), limit=CHUNK)
+        statement = due(idle_customers(uow, rule(uow)), limit=CHUNK)
         dialect = db.engine.dialect.name
         text = str(statement.compile(db.engine, compile_kwargs={"literal_binds": True}))
         explain = "EXPLAIN QUERY PLAN " if dialect == "sqlite" else "EXPLAIN "
