@@ -28,7 +28,7 @@ from crm_kernel.customers.privacy.erasing import ERASING, erase_many
 from crm_kernel.customers.privacy.holds import held
 from crm_kernel.customers.privacy.letting_go import Entry, planned
 from crm_kernel.customers.privacy.models import RetentionRule
-from crm_kernel.customers.privacy.subject import SubjectMap
+from crm_kernel.customers.privacy.subject import SubjectMap, with_predecessors
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.filter_tree import compile_tree, parse_text
 from crm_kernel.records.filter_tree.periods import shifted
@@ -162,13 +162,23 @@ def _run(uow: UnitOfWork, rule: RetentionRule, idle: sa.Select[Any], *, limit: i
     key, name, carry_out = rule.id, rule.name, anonymise_many if rule.action == ANONYMISE else erase_many
     earlier = rule.last_erased or 0 if after else 0
     found = uow.session.execute(due(idle, limit=limit, after=after)).all()
-    keys = [row.id for row in found]
+    keys = _still_idle(uow, idle, [row.id for row in found])
     if keys:
         carry_out(uow, keys, reason=RETENTION, rule=name)
     rule = uow.session.get_one(RetentionRule, key)  # carrying out let go of it
     rule.last_run_at, rule.last_erased = uow.now, earlier + len(keys)
     uow.session.flush()
     return Done(len(keys), Place(found[-1].updated_at, found[-1].id) if len(found) == limit else None)
+
+
+def _still_idle(uow: UnitOfWork, idle: sa.Select[Any], keys: list[int]) -> list[int]:
+    """Lock customers and return those that are idle still: on PostgreSQL somebody may have written since they were found.
+
+    Whoever writes a row about a customer holds the customer's until he commits, so that nothing comes after the lock.
+    """
+    locked = sa.select(Customer.id).where(Customer.id.in_(with_predecessors(uow, keys))).order_by(Customer.id)
+    uow.session.execute(locked.with_for_update()).all()
+    return list(uow.session.scalars(idle.where(Customer.id.in_(keys))))
 
 
 def due(idle: sa.Select[Any], *, limit: int, after: Place | None = None) -> sa.Select[Any]:
