@@ -42,7 +42,7 @@ class Undoer:
         for number in reversed(range(len(self.run.steps))):
             step = self.run.steps[number]
             table = self._tables.get(step["table"])
-            if table is None:  # its module was purged since
+            if table is None or step.get("column", "") not in ("", *table.c.keys()):  # its module dropped it since
                 self.since[step["table"]][MISSING] += len(self._items(number))
                 continue
             undo[step["action"]](table, number, step)
@@ -57,48 +57,64 @@ class Undoer:
         values = {column.name: value, **advanced(table, self.uow)}
         key = numbered(table)
         if key is None or key == column.name:
-            items = self._items(number)
-            found = sum(self._move_one(table, item, still, values) for item in items)
-            self.since[table.name][MISSING] += len(items) - found
-            return
+            return self._move_each(table, number, still, values)
         mine = sa.select(MergeItem.row_id).where(MergeItem.run_id == self.run.id, MergeItem.step == number)
-        found = self.connection.execute(sa.update(table).where(table.c[key].in_(mine), still).values(values)).rowcount
-        total = self.connection.execute(sa.select(sa.func.count()).select_from(mine.subquery())).scalar_one()
-        self.since[table.name][MISSING] += total - found
+        moved = self._tried(sa.update(table).where(table.c[key].in_(mine), still).values(values))
+        if moved is None:
+            self._move_each(table, number, still, values)
+        else:
+            total = self.connection.execute(sa.select(sa.func.count()).select_from(mine.subquery())).scalar_one()
+            self.since[table.name][MISSING] += total - moved.rowcount
         self._count_written(table, table.c[key], still, step["last"])
+
+    def _move_each(self, table: sa.Table, number: int, still: sa.ColumnElement[bool], values: Row) -> None:
+        for item in self._items(number):
+            moved = self._tried(sa.update(table).where(self._is(table, item), still).values(values))
+            self.since[table.name][KEPT if moved is None else MISSING] += moved is None or not moved.rowcount
 
     def _count_written(self, table: sa.Table, key: Any, still: sa.ColumnElement[bool], last: int | None) -> None:
         if last is not None:
             query = sa.select(sa.func.count()).select_from(table).where(still, key > last)
             self.since[table.name][WRITTEN] += self.connection.execute(query).scalar_one()
 
-    def _move_one(self, table: sa.Table, item: Any, still: sa.ColumnElement[bool], values: Row) -> int:
-        found = self.connection.execute(sa.update(table).where(self._is(table, item), still).values(values))
-        return found.rowcount
-
     def _restore(self, table: sa.Table, number: int, _step: Row) -> None:
         for item in self._items(number):
             row = row_from_json(table, item.before)
             if advanced(table, self.uow):
                 row |= {"version": row["version"] + 1, "updated_at": self.uow.now}
-            try:
-                with self.connection.begin_nested():
-                    self.connection.execute(sa.insert(table).values(row))
-            except sa.exc.IntegrityError:  # its key or place was taken since
-                self.since[table.name][MISSING] += 1
+            taken = self._tried(sa.insert(table).values(_written(row)))
+            if taken is None and row.get("is_primary"):  # another one is since
+                taken = self._tried(sa.insert(table).values(_written({**row, "is_primary": False})))
+                self.since[table.name][KEPT] += taken is not None
+            self.since[table.name][MISSING] += taken is None  # its key or place was taken
 
     def _change_back(self, table: sa.Table, number: int, _step: Row) -> None:
         for item in self._items(number):
             row = self.connection.execute(sa.select(table).where(self._is(table, item))).first()
-            if row is None:
+            before, after = row_from_json(table, item.before), row_from_json(table, item.after)
+            if row is None or not before:
                 self.since[table.name][MISSING] += 1
                 continue
-            before, after = row_from_json(table, item.before), row_from_json(table, item.after)
             back = {name: value for name, value in before.items() if row._mapping[name] == after[name]}
-            self.since[table.name][KEPT] += len(back) < len(before)
-            if back:
-                values = {**back, **advanced(table, self.uow)}
-                self.connection.execute(sa.update(table).where(self._is(table, item)).values(values))
+            given = self._give_back(table, item, back)
+            self.since[table.name][KEPT] += len(back) < len(before) or not given
+
+    def _give_back(self, table: sa.Table, item: Any, values: Row) -> bool:
+        """Write values and say whether all were taken: one by one where the place of one was taken since."""
+        change, forward = sa.update(table).where(self._is(table, item)), advanced(table, self.uow)
+        if not values or self._tried(change.values({**_written(values), **forward})) is not None:
+            return True
+        for name, value in _written(values).items():
+            self._tried(change.values({name: value, **forward}))
+        return False
+
+    def _tried(self, statement: sa.Insert | sa.Update | sa.Delete) -> sa.CursorResult[Any] | None:
+        """Run a statement and return its result; None where a key or a rule of the table does not let it, and nothing changed."""
+        try:
+            with self.connection.begin_nested():
+                return self.connection.execute(statement)
+        except sa.exc.IntegrityError:
+            return None
 
     def _delete(self, table: sa.Table, number: int, _step: Row) -> None:
         for item in self._items(number):
@@ -115,3 +131,8 @@ class Undoer:
             return mine
         key = row_from_json(table, item.row_key)
         return sa.and_(*(table.c[name] == value for name, value in key.items()))
+
+
+def _written(values: Row) -> dict[str, Any]:
+    """Return values as a statement takes them: for None, a JSON column would be given the JSON ``null``."""
+    return {name: sa.null() if value is None else value for name, value in values.items()}

@@ -60,3 +60,56 @@ def tie(uow):
         return create_relationship(uow, {**data, "from_customer_id": one.id, "to_customer_id": other.id, "type": kind})
 
     return make
+
+
+@pytest.fixture
+def shop(uow):
+    """A module whose code is gone: its tables and its rows of the data map are all there is."""
+    from crm_kernel._internal.modules import DataMapRow, ModuleRow
+
+    connection = uow.session.connection()
+    known = sa.MetaData()
+    customer = sa.Table("customer", known, sa.Column("id", sa.BigInteger, primary_key=True))
+
+    def key(**options):
+        return sa.Column("customer_id", sa.BigInteger, sa.ForeignKey(customer.c.id, ondelete="CASCADE"), **options)
+
+    tables = {
+        "profile": sa.Table("shop_profile", known, key(primary_key=True), sa.Column("card", sa.String(20), unique=True),
+                            sa.Column("size", sa.String(3))),
+        "basket": sa.Table("shop_basket", known, sa.Column("id", sa.Integer, primary_key=True), key(),
+                           sa.Column("note", sa.String(20))),
+        "point": sa.Table("shop_point", known, sa.Column("id", sa.Integer, primary_key=True), key(),
+                          sa.Column("year", sa.Integer), sa.UniqueConstraint("customer_id", "year")),
+        "tag": sa.Table("shop_tag", known, key(primary_key=True), sa.Column("word", sa.String(20), primary_key=True)),
+    }  # fmt: skip
+    tables["gain"] = sa.Table(
+        "shop_gain", known, sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("point_id", sa.Integer, sa.ForeignKey("shop_point.id", ondelete="CASCADE")),
+        sa.Column("day", sa.Integer), sa.UniqueConstraint("point_id", "day"),
+    )  # fmt: skip
+    known.create_all(connection, tables=list(tables.values()))
+    rules = {"profile": "fill_gaps", "basket": "move", "point": "keep_target", "tag": "keep_target"}
+    uow.session.add(ModuleRow(name="shop", state="uninstalled"))
+    uow.session.add_all(
+        DataMapRow(
+            plugin="shop",
+            table_name=f"shop_{name}",
+            column_name="customer_id",
+            points_to="customer.id",
+            merge_rule=rule,
+        )
+        for name, rule in rules.items()
+    )
+    uow.session.flush()
+
+    def add(name, **values):
+        connection.execute(sa.insert(tables[name]).values(values))
+
+    add.tables = tables
+    add.rows = lambda name: sorted(map(tuple, connection.execute(sa.select(tables[name]))))
+    yield add
+    uow.session.rollback()
+    connection = uow.session.connection()
+    known.drop_all(connection, tables=list(tables.values()))
+    uow.session.commit()

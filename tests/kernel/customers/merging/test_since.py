@@ -1,0 +1,95 @@
+"""A merge that is taken back although what it changed was changed since: it stays, is counted, and stops nothing."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from crm_kernel.customers.merging.services import merge, unmerge
+from crm_kernel.customers.models import ContactPoint, Customer
+from crm_kernel.customers.services import update_customer
+
+
+def _mail(value, *, primary=False):
+    return {"channel": "email", "value": f"{value}@crm.test", "is_primary": primary}
+
+
+def _points(uow, customer):
+    query = sa.select(ContactPoint).where(ContactPoint.customer_id == customer.id).order_by(ContactPoint.value)
+    found = uow.session.scalars(query.execution_options(populate_existing=True))
+    return [(point.value.partition("@")[0], point.is_primary) for point in found]
+
+
+def _make_primary(uow, customer, value):
+    points = uow.session.scalars(sa.select(ContactPoint).where(ContactPoint.customer_id == customer.id))
+    parts = [{"uid": point.uid, "is_primary": point.value == f"{value}@crm.test"} for point in points]
+    update_customer(uow, customer, {"contact_points": parts})
+
+
+def test_another_primary_address_since_stays_the_primary_one(uow, person):
+    source = person(contact_points=[_mail("a", primary=True), _mail("b")])
+    target = person(contact_points=[_mail("t", primary=True)])
+    run = merge(uow, source, target)
+    _make_primary(uow, target, "b")
+
+    unmerge(uow, run)
+
+    assert _points(uow, source) == [("a", False), ("b", True)]
+    assert _points(uow, target) == [("t", False)]
+    assert run.since == {"contact_point": {"kept": 1}}
+
+
+def test_an_address_that_had_become_one_comes_back_beside_another_primary_one(uow, person):
+    source = person(contact_points=[_mail("a", primary=True), _mail("b")])
+    target = person(contact_points=[_mail("a", primary=True), _mail("t")])
+    run = merge(uow, source, target)
+    _make_primary(uow, target, "b")
+
+    unmerge(uow, run)
+
+    assert _points(uow, source) == [("a", False), ("b", True)]
+    assert _points(uow, target) == [("a", False), ("t", False)]
+    assert run.since == {"contact_point": {"kept": 1}}
+
+
+def test_rows_whose_place_was_taken_since_stay_with_the_survivor(uow, person, shop):
+    source, target = person(), person()
+    shop("profile", customer_id=source.id, card="123", size="L")
+    shop("point", id=1, customer_id=source.id, year=2025)
+    shop("point", id=2, customer_id=source.id, year=2026)
+    run = merge(uow, source, target)
+    shop("profile", customer_id=source.id, card="456", size="S")
+    shop("point", id=3, customer_id=source.id, year=2026)
+
+    unmerge(uow, run)
+
+    assert shop.rows("profile") == [(source.id, "456", "S"), (target.id, "123", "L")]
+    assert shop.rows("point") == [(1, source.id, 2025), (2, target.id, 2026), (3, source.id, 2026)]
+    assert run.since == {"shop_profile": {"kept": 1}, "shop_point": {"kept": 1}}
+
+
+def test_a_column_that_is_gone_counts_as_missing(uow, person, shop):
+    source, target = person(), person()
+    shop("basket", id=1, customer_id=source.id, note="mine")
+    shop("profile", customer_id=source.id, card="123", size="L")
+    shop("profile", customer_id=target.id, card="456")
+    run = merge(uow, source, target)
+    for change in ("shop_basket RENAME COLUMN customer_id TO buyer_id", "shop_profile DROP COLUMN size"):
+        uow.session.execute(sa.text(f"ALTER TABLE {change}"))
+
+    unmerge(uow, run)
+
+    assert uow.session.get_one(Customer, source.id).merged_into_id is None
+    assert uow.session.execute(sa.text("SELECT customer_id, card FROM shop_profile ORDER BY card")).all() == [
+        (source.id, "123"),
+        (target.id, "456"),
+    ]
+    assert run.since == {"shop_basket": {"missing": 1}, "shop_profile": {"missing": 1}}
+
+
+def test_what_was_empty_comes_back_as_nothing_and_not_as_an_empty_value(uow, person):
+    source, target = person(contact_points=[_mail("a")]), person(contact_points=[_mail("a")])
+
+    unmerge(uow, merge(uow, source, target))
+
+    empty = sa.text("SELECT count(*) FROM contact_point WHERE custom IS NULL")
+    assert uow.session.scalar(empty) == 2
