@@ -90,14 +90,17 @@ class Undoer:
 
     def _change_back(self, table: sa.Table, number: int, _step: Row) -> None:
         for item in self._items(number):
-            row = self.connection.execute(sa.select(table).where(self._is(table, item))).first()
+            query = sa.select(table).where(self._is(table, item)).with_for_update()
+            row = self.connection.execute(query).first()
             before, after = row_from_json(table, item.before), row_from_json(table, item.after)
             if row is None or not before:
                 self.since[table.name][MISSING] += 1
                 continue
-            back = {name: value for name, value in before.items() if row._mapping[name] == after[name]}
+            now = row._mapping
+            found = {name: _as_before(name, now[name], before[name], after[name]) for name in before}
+            back = {name: value for name, (value, _stays) in found.items() if value != now[name]}
             given = self._give_back(table, item, back)
-            self.since[table.name][KEPT] += len(back) < len(before) or not given
+            self.since[table.name][KEPT] += not given or any(stays for _value, stays in found.values())
 
     def _give_back(self, table: sa.Table, item: Any, values: Row) -> bool:
         """Write values and say whether all were taken: one by one where the place of one was taken since."""
@@ -131,6 +134,21 @@ class Undoer:
             return mine
         key = row_from_json(table, item.row_key)
         return sa.and_(*(table.c[name] == value for name, value in key.items()))
+
+
+def _as_before(name: str, now: Any, before: Any, after: Any) -> tuple[Any, bool]:
+    """Return what a value becomes, and whether a change since stays; custom fields are given back each by itself."""
+    if now == after:
+        return before, False
+    if name != "custom":
+        return now, True
+    was, left, found = before or {}, after or {}, dict(now or {})
+    given = [member for member in {*was, *left} if was.get(member) != left.get(member)]
+    stays = [member for member in given if found.get(member) != left.get(member)]
+    for member in set(given).difference(stays):
+        found[member] = was.get(member)
+    found = {member: value for member, value in found.items() if value is not None}
+    return found or (None if before is None else {}), bool(stays)
 
 
 def _written(values: Row) -> dict[str, Any]:

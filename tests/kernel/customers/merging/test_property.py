@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from crm_kernel.customers.consent.ledger import Spoken, record_consent
 from crm_kernel.customers.merging.services import merge, unmerge
-from crm_kernel.customers.models import Customer
+from crm_kernel.customers.models import Address, ContactPoint, Customer
+from crm_kernel.customers.services import update_customer
 
 pytest.importorskip("crm_sfa", reason="the module sfa is not installed")
 pytestmark = pytest.mark.crm_plugins("sfa", "toybank")
@@ -56,6 +58,11 @@ THINGS = st.lists(
     ),
     max_size=12,
 )
+#: What is done with the survivor before the merge is taken back: what, and with which of what it has.
+EDITS = st.lists(
+    st.tuples(st.sampled_from(["primary", "remove", "add", "notes", "custom", "place", "profile"]), st.integers(0, 5)),
+    min_size=1, max_size=5,
+)  # fmt: skip
 
 
 class Maker:
@@ -152,8 +159,7 @@ class Maker:
 def test_unmerging_gives_back_every_column(
     toybank, uow, same_tables, person, tie, factories, snapshot, one, other, things, choices
 ):
-    nested = uow.session.begin_nested()
-    try:
+    with taken_back(uow):
         customers = {"source": person(**one), "target": person(**other)}
         third = person(given_name="Third")
         maker = Maker(uow, factories, tie)
@@ -172,6 +178,100 @@ def test_unmerging_gives_back_every_column(
         assert left == {}
         assert run.since == {}
         assert snapshot() == before
+
+
+@settings(max_examples=100, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(one=PARTS, other=PARTS, things=THINGS, edits=EDITS)
+def test_what_was_changed_since_never_stops_an_unmerge(
+    toybank, uow, same_tables, person, factories, one, other, things, edits
+):
+    with taken_back(uow):
+        customers = {"source": person(**one), "target": person(**other)}
+        customers["source"].custom, customers["target"].custom = {"cf_0": "s", "cf_1": "s"}, {"cf_1": "t"}
+        maker = Maker(uow, factories, None)
+        for kind, who, word in things:
+            if kind in ("consent", "interaction", "identifier", "account", "profile"):
+                maker.make(kind, customers[who], None, None, word)
+        before = _owners(uow)
+
+        run = merge(uow, customers["source"], customers["target"])
+        editor = Editor(uow, customers["target"])
+        for what, number in edits:
+            getattr(editor, what)(number)
+        unmerge(uow, run)
+
+        after = _owners(uow)
+        assert customers["source"].merged_into_id is None
+        assert {uid: after[uid] for uid in before if uid in after} == {
+            uid: owner for uid, owner in before.items() if uid in after
+        }
+        assert len(before.keys() - after.keys()) <= editor.removed
+        assert customers["target"].custom == {"cf_1": "t"} | editor.fields
+
+
+class Editor:
+    """Edits a survivor as users do; what it has none of is left."""
+
+    def __init__(self, uow, customer) -> None:
+        self.uow, self.customer = uow, customer
+        self.removed = 0
+        self.fields = {}
+
+    def primary(self, number):
+        points = self._parts(ContactPoint)
+        parts = [{"uid": point.uid, "is_primary": place == number} for place, point in enumerate(points)]
+        update_customer(self.uow, self.customer, {"contact_points": parts})
+
+    def remove(self, number):
+        points = self._parts(ContactPoint)
+        kept = [{"uid": point.uid} for place, point in enumerate(points) if place != number]
+        self.removed += 2 * (len(points) - len(kept))  # two of them may have become one
+        update_customer(self.uow, self.customer, {"contact_points": kept})
+
+    def add(self, number):
+        parts = [{"uid": point.uid} for point in self._parts(ContactPoint)]
+        added = {"channel": "email", "value": f"new{number}-{len(parts)}@crm.test", "is_primary": True}
+        update_customer(self.uow, self.customer, {"contact_points": [*parts, added]})
+
+    def place(self, number):
+        parts = [{"uid": one.uid, "is_primary": place == number} for place, one in enumerate(self._parts(Address))]
+        update_customer(self.uow, self.customer, {"addresses": parts})
+
+    def notes(self, number):
+        update_customer(self.uow, self.customer, {"notes": f"since {number}"})
+
+    def custom(self, number):
+        self.fields[f"cf_{number}"] = "since"
+        self.customer.custom = {**(self.customer.custom or {}), f"cf_{number}": "since"}
+        self.uow.session.flush()
+
+    def profile(self, number):
+        from crm_toybank.models import BankProfile
+
+        found = self.uow.session.get(BankProfile, self.customer.id)
+        if found is not None:
+            found.iban = f"since {number}"
+            self.uow.session.flush()
+
+    def _parts(self, model):
+        query = sa.select(model).where(model.customer_id == self.customer.id).order_by(model.id)
+        return self.uow.session.scalars(query).all()
+
+
+def _owners(uow):
+    """Return contact point → whose it is and its value."""
+    uow.session.flush()
+    table = ContactPoint.__table__
+    rows = uow.session.execute(sa.select(table.c.uid, table.c.customer_id, table.c.value))
+    return {row.uid: (row.customer_id, row.value) for row in rows}
+
+
+@contextmanager
+def taken_back(uow):
+    """Take back at the end what one example wrote."""
+    nested = uow.session.begin_nested()
+    try:
+        yield
     finally:
         nested.rollback()
         uow.events.clear()

@@ -93,3 +93,27 @@ def test_what_was_empty_comes_back_as_nothing_and_not_as_an_empty_value(uow, per
 
     empty = sa.text("SELECT count(*) FROM contact_point WHERE custom IS NULL")
     assert uow.session.scalar(empty) == 2
+
+
+def test_of_custom_fields_only_those_changed_since_stay(uow, person):
+    source, target = person(), person()
+    source.custom, target.custom = {"cf_tier": "gold", "cf_size": "L", "cf_old": 1}, {"cf_size": "M"}
+    run = merge(uow, source, target)
+    target.custom = {**target.custom, "cf_tier": "silver", "cf_new": True}
+
+    unmerge(uow, run)
+
+    assert target.custom == {"cf_size": "M", "cf_tier": "silver", "cf_new": True}
+    assert source.custom == {"cf_tier": "gold", "cf_size": "L", "cf_old": 1}
+    assert run.since == {"customer": {"kept": 1}}
+
+
+def test_custom_fields_that_were_not_changed_since_go_as_a_whole(uow, person):
+    source, target = person(), person()
+    source.custom = {"cf_tier": "gold"}
+    run = merge(uow, source, target)
+    target.custom = {**target.custom, "cf_new": True}
+
+    unmerge(uow, run)
+
+    assert (target.custom, run.since) == ({"cf_new": True}, {})
