@@ -79,7 +79,9 @@ def export_subject(instance: Instance, customer: UUID, out: Path, dry_run: bool,
 
 @click.command("erase")
 @_CUSTOMER
-@click.option("--reason", default="request", show_default=True, help="request or mistake.")
+@click.option(
+    "--reason", type=click.Choice(["request", "mistake"]), default="request", show_default=True, help="Why it goes."
+)
 @yes_option
 @dry_run_option
 @json_option
@@ -88,15 +90,19 @@ def erase(instance: Instance, customer: UUID, reason: str, assume_yes: bool, dry
     """Erase a customer and everything about it, in all modules, also disabled ones; prints the receipt.
 
     Without --yes nothing is changed: the receipt to be is printed. Export first what must be handed over. Addresses stay
-    suppressed by digests, sales stay without naming anybody. A legal hold refuses it.
+    suppressed by digests, sales stay without naming anybody. A legal hold refuses it, with --yes and without.
     """
     from crm_kernel.customers.privacy.erasing import erase as erase_now
     from crm_kernel.customers.privacy.erasing import erasure_plan
+    from crm_kernel.customers.privacy.holds import refuse_held
+    from crm_kernel.customers.privacy.subject import with_predecessors
 
     if dry_run or not assume_yes:
         with instance.reading() as uow:
-            entries: list[Any] = [_plain(entry) for entry in erasure_plan(uow, _customer(uow, customer))]
-        echo_records(as_json, _COLUMNS, entries)
+            found = _customer(uow, customer)
+            entries: list[Any] = [_plain(entry) for entry in erasure_plan(uow, found)]
+            echo_records(as_json, _COLUMNS, entries)
+            refuse_held(uow, with_predecessors(uow, [found.id]))
         message("Dry run: nothing was changed. To erase: add --yes")
         return
     with instance.writing() as uow:
@@ -187,39 +193,41 @@ def erased(instance: Instance, as_json: bool) -> None:
 
 @privacy.command("reapply")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@yes_option
 @dry_run_option
 @json_option
 @instance_options
-def reapply(instance: Instance, file: Path, dry_run: bool, as_json: bool) -> None:
+def reapply(instance: Instance, file: Path, assume_yes: bool, dry_run: bool, as_json: bool) -> None:
     """Erase or anonymise again who was after the backup that was just restored.
 
-    FILE is what crm privacy erased --json printed before. Says how many of each, by which receipts, and whom a legal
-    hold keeps.
+    FILE is what crm privacy erased --json printed before. Without --yes nothing is changed: it is said how many of each
+    would go, and whom a legal hold keeps.
     """
     from crm_kernel.customers.privacy.reapplying import reapply as reapply_now
 
-    digests = _digests(file)
-    with instance.writing(dry_run=dry_run) as uow:
+    digests, carried_out = _digests(file), assume_yes and not dry_run
+    with instance.writing(dry_run=not carried_out) as uow:
         made = reapply_now(uow, digests["erase"], anonymised=digests["anonymise"])
         rows, kept = [_told(receipt) for receipt in made.receipts], [asdict(one) for one in made.kept]
     done = {action: sum(row["customers"] for row in rows if row["action"] == action) for action in digests}
-    known = sum(map(len, digests.values()))
+    told = {"known": sum(map(len, digests.values())), "erased": done["erase"], "anonymised": done["anonymise"]}
     if as_json:
-        told = {
-            "known": known,
-            "erased": done["erase"],
-            "anonymised": done["anonymise"],
-            "receipts": rows,
-            "kept": kept,
-        }
-        echo_json(told)
-        return
+        echo_json({**told, "receipts": rows, "kept": kept, "carried_out": carried_out})
+    else:
+        _say_reapplied(told, rows, kept, carried_out=carried_out)
+    if not carried_out:
+        message("To do it: add --yes")
+
+
+def _say_reapplied(
+    told: dict[str, int], rows: list[dict[str, Any]], kept: list[dict[str, Any]], *, carried_out: bool
+) -> None:
     for row in rows:
         message(f"Receipt {row['id']}: {row['action']}, {row['customers']} customers, {row['rows']} rows.")
     for one in kept:
         message(f"Kept: {one['customer']}, by the legal hold of {one['since']:%Y-%m-%d}: {one['reason']}")
-    again = "to erase, {} to anonymise" if dry_run else "erased again, {} anonymised again"
-    message(f"{done['erase']} customers {again.format(done['anonymise'])}, {known} known.")
+    again = "erased again, {} anonymised again" if carried_out else "to erase, {} to anonymise"
+    message(f"{told['erased']} customers {again.format(told['anonymised'])}, {told['known']} known.")
 
 
 def _told(receipt: Erasure) -> dict[str, Any]:

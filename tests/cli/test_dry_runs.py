@@ -98,7 +98,7 @@ CALLS = {
     "customers hold": [CUSTOMER, "--reason", "lawsuit"],
     "privacy retention run": ["idle", "--yes"],
     "secrets rotate": ["--yes"],
-    "privacy reapply": ["erased.json"],
+    "privacy reapply": ["erased.json", "--yes"],
     "consent ask": [CUSTOMER, "--purpose", "marketing", "--print-link"],
     "consent suppress": ["ada@crm.test"],
     "consent lift": [SUPPRESSION, "--note", "a mistake"],

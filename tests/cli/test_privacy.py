@@ -89,8 +89,8 @@ def test_what_a_backup_brought_back_is_counted_and_named_by_kind(cli, crm_app, p
 
     planned = cli("privacy", "reapply", file, "--dry-run")
     before = names()
-    done = _json(cli("privacy", "reapply", file, "--json"))
-    again = cli("privacy", "reapply", file)
+    done = _json(cli("privacy", "reapply", file, "--yes", "--json"))
+    again = cli("privacy", "reapply", file, "--yes")
 
     assert "1 customers to erase, 2 to anonymise, 3 known." in planned.stdout + planned.stderr
     assert len(before) == 4
@@ -112,9 +112,44 @@ def test_whom_a_hold_keeps_is_named_and_the_others_go(cli, crm_app, unit, people
         hold_customer(uow, {"customer_id": people[1].id, "reason": "Lawsuit 12"})
 
     planned = cli("privacy", "reapply", file, "--dry-run")
-    done = _json(cli("privacy", "reapply", file, "--json"))
+    done = _json(cli("privacy", "reapply", file, "--yes", "--json"))
 
     assert f"Kept: {people[1].uid}, by the legal hold of " in planned.stdout + planned.stderr
     assert [(one["customer"], one["reason"]) for one in done["kept"]] == [(str(people[1].uid), "Lawsuit 12")]
     assert done["erased"] == 2
     assert names() == ["Old 2", "Young"]
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--yes", "--dry-run"]])
+def test_without_a_yes_nobody_goes_again(cli, crm_app, people, names, tmp_path, words):
+    file = tmp_path / "erased.json"
+    with crm_app.app_context():
+        file.write_text(json.dumps([{"digest": str(erased_digest(one.uid))} for one in people[:3]]))
+
+    answer = cli("privacy", "reapply", file, "--json", *words)
+
+    assert (_json(answer)["erased"], _json(answer)["carried_out"]) == (3, False)
+    assert "To do it: add --yes" in answer.stderr
+    assert len(names()) == 4
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--yes"]])
+def test_a_hold_refuses_an_erasure_and_its_rehearsal_alike(cli, unit, people, names, words):
+    with unit() as uow:
+        hold_customer(uow, {"customer_id": people[0].id, "reason": "Lawsuit 12"})
+
+    answer = cli("customers", "erase", people[0].uid, *words)
+
+    assert answer.exit_code == 5
+    assert "Lawsuit 12" in answer.stderr
+    assert "add --yes" not in answer.stderr
+    assert len(names()) == 4
+
+
+@pytest.mark.parametrize("words", [[], ["--yes"]])
+def test_an_unknown_reason_is_refused_without_a_yes_too(cli, people, names, words):
+    answer = cli("customers", "erase", people[0].uid, "--reason", "because", *words)
+
+    assert answer.exit_code == 2
+    assert "mistake" in answer.stderr
+    assert len(names()) == 4

@@ -19,7 +19,7 @@ from crm_kernel.customers.events import CustomerAnonymised, CustomerErased
 from crm_kernel.customers.models import Customer, new_uid
 from crm_kernel.customers.privacy.choices import EMPTIED, ERASURE_REASONS, KEPT
 from crm_kernel.customers.privacy.digests import erased_digest
-from crm_kernel.customers.privacy.holds import refuse_held
+from crm_kernel.customers.privacy.holds import holds_of, refuse_held
 from crm_kernel.customers.privacy.mentions import Named
 from crm_kernel.customers.privacy.models import ErasedSubject, Erasure
 from crm_kernel.customers.privacy.subject import CUSTOMER, SubjectMap, with_predecessors
@@ -27,6 +27,7 @@ from crm_kernel.errors import InvalidInput
 from crm_kernel.web.idempotency.expiry import forget_answers
 
 if TYPE_CHECKING:
+    from crm_kernel.customers.privacy.models import LegalHold
     from crm_kernel.customers.privacy.steps import Step
     from crm_kernel.unit_of_work import UnitOfWork
 
@@ -62,6 +63,11 @@ def planned(uow: UnitOfWork, customer_ids: Collection[int], way: Way, known: Sub
     connection = uow.session.connection()
     steps = way.steps(known, Named.read(uow, with_predecessors(uow, customer_ids)))
     return _filled(_entry(step, connection.execute(step.count()).scalar_one()) for step in steps)
+
+
+def holds_against(uow: UnitOfWork, customer_ids: Collection[int]) -> list[LegalHold]:
+    """Return the legal holds that keep some customers from going: theirs and those of who was merged into them, oldest first."""
+    return holds_of(uow, with_predecessors(uow, customer_ids))
 
 
 def let_go(

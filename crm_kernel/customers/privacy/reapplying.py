@@ -18,8 +18,8 @@ from crm_kernel.customers.privacy.anonymising import anonymise_many, still_anony
 from crm_kernel.customers.privacy.choices import REAPPLIED
 from crm_kernel.customers.privacy.digests import erased_digest
 from crm_kernel.customers.privacy.erasing import erase_many
-from crm_kernel.customers.privacy.holds import holds_of
-from crm_kernel.customers.privacy.subject import SubjectMap, with_predecessors
+from crm_kernel.customers.privacy.letting_go import holds_against
+from crm_kernel.customers.privacy.subject import SubjectMap
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -108,11 +108,11 @@ def _chunks(keys: list[int]) -> Iterator[list[int]]:
 
 def _without_held(uow: UnitOfWork, keys: list[int], kept: list[Kept]) -> list[int]:
     """Return those of a chunk that no hold keeps, and note the others; one look unless there is a hold."""
-    if not holds_of(uow, with_predecessors(uow, keys)):
+    if not holds_against(uow, keys):
         return keys
     free = []
     for key in keys:
-        holds = holds_of(uow, with_predecessors(uow, [key]))
+        holds = holds_against(uow, [key])
         if holds:
             uid = uow.session.scalars(sa.select(Customer.uid).where(Customer.id == key)).one()
             kept.append(Kept(uid, holds[0].since, holds[0].reason))

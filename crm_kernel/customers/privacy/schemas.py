@@ -75,16 +75,26 @@ class ErasureEntrySchema(Schema):
     why = fields.String(required=True)
 
 
+class ErasureHoldSchema(Schema):
+    """A legal hold that keeps a customer from being erased."""
+
+    id = fields.UUID(required=True)
+    reason = fields.String(required=True)
+    since = fields.AwareDateTime(required=True)
+
+
 class ErasurePlanSchema(Schema):
-    """What erasing a customer would do."""
+    """What erasing a customer would do, and the legal holds that refuse it."""
 
     entries = fields.List(fields.Nested(ErasureEntrySchema), required=True)
+    holds = fields.List(fields.Nested(ErasureHoldSchema), required=True)
 
 
-class ErasureReceiptSchema(ErasurePlanSchema):
+class ErasureReceiptSchema(Schema):
     """What erasing a customer did."""
 
     id = fields.UUID(required=True)
+    entries = fields.List(fields.Nested(ErasureEntrySchema), required=True)
 
 
 class SubjectExportSchema(Schema):

@@ -22,7 +22,7 @@ from crm_kernel.customers.privacy.exporting import (
     subject_data,
     subject_page,
 )
-from crm_kernel.customers.privacy.holds import holds_of
+from crm_kernel.customers.privacy.letting_go import holds_against
 from crm_kernel.customers.privacy.record import ERASE, EXPORT, in_words
 from crm_kernel.customers.privacy.schemas import (
     EraseCustomerSchema,
@@ -57,7 +57,7 @@ def page(uid: UUID) -> str:
         "customers/privacy.html",
         customer=customer,
         entries=entries,
-        holds=holds_of(uow, [customer.id]),
+        holds=holds_against(uow, [customer.id]),
         may_erase=may_erase,
         may_export=allowed(uow.actor, EXPORT, customer),
         may_hold=allowed(uow.actor, "legal_hold.create", customer),
@@ -121,14 +121,19 @@ def _erasure_view(api: ApiBlueprint) -> type[MethodView]:
     class SubjectErasure(MethodView):
         @_documented(
             api,
-            summary="Say what erasing a customer would do; changes nothing",
+            summary="Say what erasing a customer would do, and which legal holds refuse it; changes nothing",
             responses=reading_answers(ErasurePlanSchema, 404, 409),
         )
         def get(self, uid: UUID) -> Response:
             uow = current_uow()
             customer = _customer(uow, uid)
             authorize(uow.actor, ERASE, customer)
-            return json_response({"entries": [asdict(entry) for entry in erasure_plan(uow, customer)]})
+            entries = [asdict(entry) for entry in erasure_plan(uow, customer)]
+            holds = [
+                {"id": hold.uid, "reason": hold.reason, "since": hold.since}
+                for hold in holds_against(uow, [customer.id])
+            ]
+            return json_response({"entries": entries, "holds": holds})
 
         @_documented(
             api,

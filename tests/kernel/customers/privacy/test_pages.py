@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from crm_kernel.access.audit_chain.verifying import verify
 from crm_kernel.customers.models import Customer
 from crm_kernel.customers.privacy.digests import erased_digest
+from crm_kernel.customers.privacy.holds import hold_customer
 from crm_kernel.customers.privacy.models import Erasure, RetentionRule
 from crm_kernel.customers.privacy.reapplying import reapply
 from crm_kernel.customers.privacy.retention import CHUNK, create_rule, idle_number, run_chunk
@@ -52,13 +53,41 @@ def test_a_held_customer_is_refused_by_the_api(api, zanzi, unit):
     admin = api("administrator")
     held = admin.post("/api/legal-holds", {"customer": str(zanzi[0].uid), "reason": "Lawsuit"})
 
+    plan = admin.get(f"/api/customers/{zanzi[0].uid}/erasure").json
     refused = admin.post(f"/api/customers/{zanzi[0].uid}/erasure", {})
     hold = f"/api/legal-holds/{held.json['id']}"
     released = admin.post(f"{hold}/release", {}, If_Match=admin.etag(hold))
 
     assert (held.status_code, refused.status_code, released.status_code) == (201, 409, 200)
+    assert plan["holds"] == [{"id": held.json["id"], "reason": "Lawsuit", "since": held.json["since"]}]
+    assert {entry["table"] for entry in plan["entries"]} > {"customer", "legal_hold"}
     assert "Lawsuit" in refused.json["detail"]
+    assert admin.get(f"/api/customers/{zanzi[0].uid}/erasure").json["holds"] == []
     assert admin.post(f"/api/customers/{zanzi[0].uid}/erasure", {}).status_code == 200
+
+
+def test_a_hold_on_one_who_was_merged_into_the_customer_is_told_before_it_refuses(
+    api, login, zanzi, unit, customer_factory
+):
+    gone = customer_factory(kind="person", given_name="Gone", family_name="Lovelace")
+    with unit() as uow:
+        hold_customer(uow, {"customer_id": gone.id, "reason": "Lawsuit"})
+        uow.session.get(Customer, gone.id).merged_into_id = zanzi[0].id
+
+    plan = api("administrator").get(f"/api/customers/{zanzi[0].uid}/erasure").json
+    page = login("administrator").get(f"/customers/{zanzi[0].uid}/privacy").text
+
+    assert [hold["reason"] for hold in plan["holds"]] == ["Lawsuit"]
+    assert "Lawsuit" in page
+    assert "Erase for good" not in page
+
+
+def test_the_api_erases_who_is_in_a_social_network(api, customer_factory, unit):
+    her = customer_factory(contact_points=[{"channel": "social", "value": "jane.doe"}])
+
+    done = api("administrator").post(f"/api/customers/{her.uid}/erasure", {})
+
+    assert (done.status_code, names(unit)) == (200, set())
 
 
 def test_the_page_erases_when_the_name_is_typed_and_shows_the_receipt(login, zanzi, unit):
@@ -102,8 +131,6 @@ def test_a_restored_backup_is_erased_again_and_nobody_else(unit, zanzi):
 @pytest.fixture
 def idle(unit, customer_factory):
     """Three prospects of long ago: one idle, one with a call last week, one held."""
-    from crm_kernel.customers.privacy.holds import hold_customer
-
     made = {name: customer_factory(kind="organization", display_name=name) for name in ("idle", "called", "held")}
     common = {"channel": "phone", "direction": "in", "kind": "call", "actor_name": "R", "source_plugin": "kernel"}
     with unit() as uow:
