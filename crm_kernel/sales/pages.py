@@ -72,14 +72,10 @@ def revalue() -> Response:
 
 
 def _day(uow: UnitOfWork, text: str | None) -> dt.date:
-    today = local_day(uow.now)
     try:
-        day = dt.date.fromisoformat(text) if text else today
+        return dt.date.fromisoformat(text) if text else local_day(uow.now)
     except ValueError as error:
         raise InvalidInput({"on": [_("Not a valid date.")]}) from error
-    if day > today:
-        raise InvalidInput({"on": [_("The rates of a day that is still to come are not known.")]})
-    return day
 
 
 def _row(worth: Worth) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import sqlalchemy as sa
+from flask_babel import gettext as _
 
 from crm_kernel.access.acting import actor_of
 from crm_kernel.access.policy import allowed, authorize, visible
@@ -27,7 +28,7 @@ from crm_kernel.records.bulk_rows import attribute_of
 from crm_kernel.records.confidential import hidden_from
 from crm_kernel.records.importing.savepoints import all_or_nothing
 from crm_kernel.records.plan import plan_of, record_types
-from crm_kernel.sales.money import base_currency, base_quotes_on, product
+from crm_kernel.sales.money import base_currency, base_quotes_on, local_day, product
 from crm_kernel.sales.services import in_base
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def worths(uow: UnitOfWork, day: dt.date) -> list[Worth]:
     """Return what is open, by record type and currency, as it is valued now and would be at a day's rates.
 
     One query per record type, and those for the rates.
+
+    Raises:
+        InvalidInput: the day is still to come in the company's time zone.
     """
+    _refuse_future(uow, day)
     found = [(record_type, row) for record_type in _shown(uow) for row in _open_amounts(uow, record_type)]
     quotes = base_quotes_on(uow, {(row.currency, day) for _type, row in found})
     return [_worth(record_type, row, quotes.get((row.currency, day))) for record_type, row in found]
@@ -91,8 +96,10 @@ def start_revaluation(uow: UnitOfWork, day: dt.date) -> int:
 
     Raises:
         Forbidden: the actor may not.
+        InvalidInput: as for ``worths``.
     """
     authorize(uow.actor, PERMISSION)
+    _refuse_future(uow, day)
     who = None if uow.actor.kind == "system" else uow.actor.user_id
     scopes = uow.actor.token_scopes
     payload = {"day": day.isoformat(), "user": who, "run": str(uuid4()), "scopes": list(scopes) if scopes else None}
@@ -134,6 +141,11 @@ def _shown(uow: UnitOfWork) -> list[RecordType]:
         return valued is not None and hidden.isdisjoint((valued.amount, valued.currency, valued.base_amount))
 
     return [found for found in valued_types() if is_shown(found)]
+
+
+def _refuse_future(uow: UnitOfWork, day: dt.date) -> None:
+    if day > local_day(uow.now):
+        raise InvalidInput({"on": [_("The rates of a day that is still to come are not known.")]})
 
 
 def _revalue(uow: UnitOfWork, record_type: RecordType, rows: list[Any], day: dt.date) -> int:

@@ -112,3 +112,11 @@ def test_a_dry_run_says_what_would_be(crm, instance, tmp_path):
     assert "Job" not in told[2]
     assert all("Dry run: nothing was changed." in text for text in told)
     assert json.loads(crm("rates", "revalue", "--dry-run", "--json").stdout)["job"] is None
+
+
+def test_records_are_not_valued_at_the_rates_of_a_day_to_come(crm, instance):
+    answers = [crm("rates", "revalue", "--on", "2999-01-01", "--yes"), crm("rates", "worth", "--on", "2999-01-01")]
+
+    assert [answer.exit_code for answer in answers] == [2, 2]
+    assert all("still to come" in answer.stderr for answer in answers)
+    assert json.loads(crm("jobs", "list", "--json").stdout) == []
