@@ -206,13 +206,28 @@ def check_sale(*, title: str, amount: Decimal, margin: Decimal | None, channel: 
         known = ", ".join(CHANNELS)
         errors["channel"] = [_("Found %(found)s, expected one of: %(known)s.", found=channel, known=known)]
     for name, value in (("amount", amount), ("margin", margin)):
-        if value is not None and (not value.is_finite() or abs(value) > LARGEST or value != rounded(value)):
-            errors[name] = [_("Found %(found)s, expected a number with at most four decimals.", found=value)]
+        if value is not None and _unstorable(value):
+            errors[name] = [_too_exact(value)]
+    if wrong := [value for line in lines for value in _unstorable_of(line)]:
+        errors["lines"] = [_too_exact(value) for value in wrong]
     if lines and not errors and sum(line.total() for line in lines) != amount:
         total = sum(line.total() for line in lines)
         errors["lines"] = [_("Add up to %(total)s, expected the amount %(amount)s.", total=total, amount=amount)]
     if errors:
         raise InvalidInput(errors)
+
+
+def _unstorable(value: Decimal) -> bool:
+    return not value.is_finite() or abs(value) > LARGEST or value != rounded(value)
+
+
+def _unstorable_of(line: Line) -> list[Decimal]:
+    wrong = [value for value in (line.quantity, line.unit_price) if _unstorable(value)]
+    return wrong or [value for value in (line.total(),) if _unstorable(value)]
+
+
+def _too_exact(value: Decimal) -> str:
+    return str(_("Found %(found)s, expected a number with at most four decimals.", found=value))
 
 
 def in_base(amount: Decimal, rate: Decimal) -> Decimal:

@@ -109,6 +109,11 @@ def test_base_amount_and_margin_are_rounded_once(sell, rate):
         ({"title": " "}, "title"),
         ({"margin": Decimal("0.00001")}, "margin"),
         ({"lines": [Line(description="Oar", unit_price=Decimal(3))]}, "lines"),
+        ({"lines": [Line(description="Oar", unit_price=Decimal("0.00001"), amount=Decimal(10))]}, "lines"),
+        (
+            {"lines": [Line(description="Oar", unit_price=Decimal(5), quantity=Decimal("NaN"), amount=Decimal(10))]},
+            "lines",
+        ),
     ],
 )
 def test_a_wrong_sale_is_refused_by_field(uow, sell, options, path):
