@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from flask_babel import gettext as _
 
 from crm_kernel.access.audit import AuditRow, record_audit_many
 from crm_kernel.access.field_access import refuse_locked
@@ -22,12 +21,19 @@ from crm_kernel.customers.merging.fields import SOURCE, TARGET, chosen_attribute
 from crm_kernel.customers.merging.giving import Giver
 from crm_kernel.customers.merging.models import MergeRun
 from crm_kernel.customers.merging.permissions import keep_refusals, standing_of
-from crm_kernel.customers.merging.rows import demote, forget_words, give_all, refuse_circles, settle_pairs, untie
+from crm_kernel.customers.merging.rows import (
+    demote,
+    forget_words,
+    give_all,
+    named_refusal,
+    refuse_circles,
+    settle_pairs,
+    untie,
+)
 from crm_kernel.customers.merging.undoing import Undoer
 from crm_kernel.customers.models import Customer, new_uid
 from crm_kernel.customers.services import update_customer
 from crm_kernel.data_map.columns import customer_columns
-from crm_kernel.errors import Conflict
 from crm_kernel.records.plan import plan_of, record_type
 from crm_kernel.records.search import index_records
 
@@ -125,12 +131,10 @@ def _merge_rows(
     untie(giver, source.id, target.id)
     settle_pairs(giver, source.id, target.id)
     extensions = _chosen_of_extensions(book, {SOURCE: source.id, TARGET: target.id}, others)
-    try:
-        give_all(giver, columns, *rows)
-        for table, values in extensions:
+    give_all(giver, columns, *rows)
+    for table, values in extensions:
+        with named_refusal(table):
             giver.change(table, next(iter(table.primary_key)) == target.id, values)
-    except sa.exc.IntegrityError as error:
-        raise Conflict(_("A module's table does not let these customers be one: %(why)s.", why=error.orig)) from error
     refuse_circles(book.connection, target.id)
     forget_words(giver, source.id)
     uow.session.expire_all()

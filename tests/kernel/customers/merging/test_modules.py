@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from crm_kernel.customers.merging.queries import moving
 from crm_kernel.customers.merging.services import merge, unmerge
+from crm_kernel.errors import Conflict
 
 
 def test_rows_move_and_come_back(uow, person, shop, snapshot):
@@ -77,6 +78,22 @@ def test_keys_of_several_columns_move(uow, person, shop, snapshot):
     assert shop.rows("tag") == [(target.id, "a"), (target.id, "b")]
     unmerge(uow, run)
     assert snapshot() == before
+
+
+def test_a_table_that_does_not_let_them_be_one_is_named_without_its_values(uow, person, shop, caplog):
+    source, target = person(), person()
+    key = "CREATE UNIQUE INDEX uq_shop_basket_note ON shop_basket (customer_id, note) WHERE note IS NOT NULL"
+    uow.session.execute(sa.text(key))
+    for number, one in enumerate((source, target)):
+        shop("basket", id=number, customer_id=one.id, note="whispered")
+
+    with pytest.raises(Conflict) as refused:
+        merge(uow, source, target)
+
+    assert str(refused.value) == "The table shop_basket does not let these customers be one."
+    [told] = [record.getMessage() for record in caplog.records if record.name == "crm.merging"]
+    assert "constraint" in told
+    assert "whispered" not in told
 
 
 def test_what_was_written_since_stays_and_is_counted(uow, person, shop):
