@@ -98,6 +98,13 @@ def test_every_action_has_a_permission_of_its_own(api, deals):
     assert answers == [403, 403, 403]
 
 
+def test_the_button_of_an_action_of_color_danger_looks_so(login, deals):
+    page = login(grants=ALL).get(f"/sfa/opportunities/{deals['Chairs']}").text
+
+    looks = {name: re.search(rf'<button[^>]*class="([^"]*)"[^>]*/{name}"', page)[1].split() for name in ("win", "lose")}
+    assert ("crm-btn-danger" in looks["lose"], "crm-btn-danger" in looks["win"]) == (True, False)
+
+
 def test_a_card_dropped_on_an_open_stage_moves_and_on_won_leads_to_the_dialog(login, deals, stage_uid, unit):
     browser = login(grants=ALL)
     path = f"/sfa/opportunities/{deals['Chairs']}"
