@@ -141,7 +141,7 @@ class Config:
     def place_of(self, setting: str) -> str:
         """Return the setting with where its value comes from: ``port in crm.toml``, ``CRM_PORT in the environment``.
 
-        A module's setting is named in full: ``sfa.rotting_days``.
+        A module's setting is named in full: ``toybank.default_risk``.
         """
         if self.in_environment(setting):
             return f"{variable_of(setting)} in the environment"

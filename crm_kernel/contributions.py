@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A typed setting: ``sfa.default_currency`` in ``crm.toml`` under ``[sfa]``, or ``CRM_SFA__DEFAULT_CURRENCY``."""
+    """A typed setting: ``toybank.default_risk`` in ``crm.toml`` under ``[toybank]``, or ``CRM_TOYBANK__DEFAULT_RISK``."""
 
     name: str
     type: type[str] | type[int] | type[bool] | type[float]
@@ -41,8 +41,9 @@ class Setting:
     help: str = ""
     #: Secret values are never printed, logged or exported; in the database they are encrypted. Texts only.
     secret: bool = False
-    #: What may be chosen, empty for any of the type; ``check(value)`` raises ``ValueError`` with a sentence for people.
+    #: What may be chosen, empty for any of the type.
     choices: tuple[Any, ...] = ()
+    #: ``check(value)`` raises ``ValueError`` with a sentence for people, where type and choices do not say enough.
     check: Callable[[Any], None] | None = None
 
 
@@ -63,14 +64,18 @@ class NavItem:
 
     name: str
     label: str
+    #: Of a page that is opened by GET without arguments.
     endpoint: str
+    #: Name of a Tabler icon without its prefix: ``chart-bar``; so is every ``icon``.
     icon: str
     permission: str
     #: Further permissions, for a page that asks for several: who lacks one is not led to a refusal.
     also: tuple[str, ...] = ()
     #: ``offered(actor)`` decides further, where one of many permissions is enough. It asks the database nothing.
     offered: Callable[[Actor], bool] | None = None
+    #: ``work``, ``insight`` or ``administration``; any other word is a section of its own below these, under that word.
     section: str = "work"
+    #: Lower ones come first, equal ones in the order in which their modules load; the kernel's own are 1 to 95.
     order: int = 50
     #: Plugins that must be enabled too: glue for an optional neighbour.
     requires: tuple[str, ...] = ()
@@ -120,8 +125,10 @@ class Subscriber:
     name: str
     event: type[Event]
     handler: Callable[[UnitOfWork, Any], None]
+    #: It is dead after so many failures; the pause between two grows from 5 seconds to an hour.
     max_attempts: int = 10
     requires: tuple[str, ...] = ()
+    #: Any word: what stands in one queue is slowed down, paused and served by workers together (``crm jobs queues``).
     queue: str = "default"
     #: Lower numbers run first within a module's queue.
     priority: int = 0
@@ -142,21 +149,21 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work that is done in the background: ``handler(uow, payload)``, or ``handler(payload)`` for ``outside``.
-
-    With a ``schedule`` it is also enqueued by itself, with an empty payload, at the times a cron expression of five
-    fields names in ``timezone``: ``site`` or an IANA name.
-    """
+    """Work that is done in the background: ``handler(uow, payload)``, or ``handler(payload)`` for ``outside``."""
 
     name: str
     handler: Callable[..., Any]
     kind: JobKind = JobKind.TRANSACTIONAL
+    #: As those of ``Subscriber``.
     max_attempts: int = 10
     requires: tuple[str, ...] = ()
+    #: As that of ``Subscriber``.
     queue: str = "default"
     #: Lower numbers run first within a module's queue.
     priority: int = 0
+    #: When it is enqueued by itself, with an empty payload: a cron expression of five fields (``30 3 * * 1-5``).
     schedule: str | None = None
+    #: In which the schedule is read: ``site`` (the instance's) or an IANA name.
     timezone: str = "site"
     #: ``result(payload)`` → the path of the page on which to look at what it does; None while there is none.
     result: Callable[[Mapping[str, Any]], str | None] | None = None
@@ -225,9 +232,9 @@ class NotificationKind:
     label: Any
     text: Any
     icon: str = "bell"
-    #: The usual ways, for users who have chosen none: shown in the application; mailed ``immediate``, ``hourly``,
-    #: ``daily`` or ``never``.
+    #: Whether it is shown in the application to users who have chosen nothing.
     in_app: bool = True
+    #: When it is mailed to them: ``immediate``, ``hourly``, ``daily`` or ``never``.
     email: str = "daily"
     #: Id of the element on the record's page that it leads to.
     anchor: str | None = None
@@ -245,6 +252,7 @@ class InboundMessage:
     uid: UUID
     #: The sender's, by which a repetition is known; ``own:…`` where it gave none.
     message_id: str
+    #: As the sender's header says, empty without one.
     content_type: str
     #: The bytes that were signed.
     body: bytes
@@ -252,15 +260,13 @@ class InboundMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundWebhook:
-    """A kind of messages that sources may take (``POST /api/hooks/<token>``).
-
-    ``handler(uow, message)`` runs in a job, in one unit of work with the message's end, as the user of the source, whose
-    rights hold; it returns a line that says what it did. ``InvalidInput``, ``NotFound``, ``Conflict`` and ``Forbidden``
-    make a failed message with that reason, and take back what was written; any other exception is tried again.
-    """
+    """A kind of messages that sources may take (``POST /api/hooks/<token>``)."""
 
     name: str
     label: str
+    #: ``handler(uow, message)`` runs in a job, in one unit of work with the message's end, as the user of the source, whose
+    #: rights hold; it returns a line that says what it did. ``InvalidInput``, ``NotFound``, ``Conflict`` and ``Forbidden``
+    #: make a failed message with that reason, and take back what was written; any other exception is tried again.
     handler: Callable[[UnitOfWork, InboundMessage], str]
 
 
@@ -273,6 +279,7 @@ class PaletteCommand:
 
     name: str
     label: str
+    #: Of a page that is opened by GET.
     endpoint: str
     permission: str
     #: Of the address: ``{"owner": "me"}``.
@@ -286,12 +293,11 @@ class PaletteCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoData:
-    """A plugin's part of the demo company; ``load(uow, random, now)`` is seeded and calls services only.
-
-    What it calls inside ``past`` has happened at the time given there, by the user who is named.
-    """
+    """A plugin's part of the demo company."""
 
     name: str
+    #: ``load(uow, random, now)``: ``random`` is a seeded ``random.Random``, ``now`` an aware time. It calls services only; what it
+    #: calls inside ``past`` has happened at the time given there, by the user who is named.
     load: Callable[..., None]
     order: int = 50
 
@@ -303,6 +309,7 @@ class InProgress:
     label: str
     title: str
     url: str
+    #: Since when, aware; None where nobody knows.
     since: Any = None
     icon: str = "progress"
 

@@ -21,6 +21,7 @@ class HealthResult:
 
     health: Health
     message: str
+    #: The command or step that mends it, empty when there is nothing to mend.
     fix: str = ""
 
 

@@ -32,7 +32,7 @@ def crm_register_settings() -> Sequence[c.Setting]:  # type: ignore[empty-body]
 
         @hookimpl
         def crm_register_settings(self):
-            return [Setting(name="sfa.rotting_days", type=int, default=30, label="Days until an opportunity rots")]
+            return [Setting(name="toybank.default_risk", type=int, default=3, label=_l("Risk of an unrated customer"))]
     """
 
 

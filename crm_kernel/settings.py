@@ -11,7 +11,7 @@ from crm_kernel.errors import ConfigError
 
 
 def setting(name: str) -> Any:
-    """Return the typed value of a setting that a loaded plugin declares: ``setting("sfa.rotting_days")``.
+    """Return the typed value of a setting that a loaded plugin declares: ``setting("toybank.default_risk")``.
 
     Raises:
         ConfigError: no loaded plugin declares it.

@@ -22,7 +22,7 @@ class Runtime:
     config: Config
     manager: PluginManager
     registry: Registry
-    #: Checked plugin settings: ``sfa.rotting_days`` → value.
+    #: Checked plugin settings: ``toybank.default_risk`` → value.
     settings: dict[str, Any] = field(default_factory=dict)
     #: The configuration without what stands in the database; ``config`` is with it.
     without_database: Config | None = None

@@ -46,6 +46,7 @@ class Board:
     field; a column with a ``dialog`` opens that action's form instead when the update is refused.
     """
 
+    #: The reference or choice field whose values are the columns; one of the record type's filters.
     field: str
     columns: Callable[[UnitOfWork, Mapping[str, str]], Sequence[BoardColumn]]
     #: Field names shown on a card, below its title.
@@ -80,6 +81,7 @@ class Action:
     service: Callable[..., Any]
     schema: type[Schema] | None = None
     icon: str = "bolt"
+    #: ``danger`` marks the button of what one regrets; any other is an ordinary one.
     color: str = "primary"
     available: Callable[[Any], bool] = lambda record: True
 
@@ -127,8 +129,11 @@ class RecordType:
     #: Expression over the model that names a record as the reader wants it (``crm_kernel.said_name``), for results only;
     #: None for the title's own column.
     said_title: Any = None
+    #: Fields that a list shows until a reader or a view chooses others, in this order.
     columns: tuple[str, ...] = ()
+    #: Fields that addresses, the API, saved views, rules and segments may compare; no other field is.
     filters: tuple[str, ...] = ()
+    #: Fields that lists may be sorted by; a long list is fast where an index begins with them.
     sorts: tuple[str, ...] = ()
     #: Field to sort by when the request names none; ``-`` for descending.
     default_sort: str = "-created_at"
@@ -179,8 +184,9 @@ class RecordType:
     #: Whether files bring in its records all the same, where ``verbs`` has no ``create``: with the permission
     #: ``<type>.import``, by ``services.create_many``. What an import recorded, undoing it withdraws by ``services.delete``.
     imported: bool = False
-    #: Section and order of its list in the navigation; None keeps it out.
+    #: Section of its list in the navigation, as ``NavItem.section``; None keeps it out.
     nav_section: str | None = "work"
+    #: Its place there, lower ones first: among ``NavItem.order``.
     nav_order: int = 50
     #: Template of its detail page, and what that template gets beside the generic context.
     detail_template: str = "records/detail.html"

@@ -39,3 +39,11 @@ def surface(reference_modules: None):
     from crm_reference import surface
 
     return surface
+
+
+@pytest.fixture
+def objects(reference_modules: None):
+    """What describes classes by their fields."""
+    from crm_reference import objects
+
+    return objects

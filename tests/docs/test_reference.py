@@ -87,6 +87,16 @@ def test_an_undocumented_hook_is_found(pages) -> None:
     assert pages.hooks_without_words(module) == ["crm_toy"]
 
 
+def test_an_undocumented_field_is_found(objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = "    name: str\n    #: Said.\n    loud: int\n    told: int\n    silent: int\n"
+    source = f'import dataclasses\n\n\n@dataclasses.dataclass\nclass Toy:\n    """A toy, ``told`` here."""\n\n{fields}'
+    (tmp_path / "toyfields.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import toyfields
+
+    assert objects.fields_without_words([toyfields.Toy]) == ["Toy.silent"]
+
+
 def test_an_undocumented_event_is_found(contributed) -> None:
     @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
     class Silent(Event):

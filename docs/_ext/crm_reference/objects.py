@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -109,3 +110,25 @@ def _methods(found: type) -> str:
         text = " ".join(docstring(function).partition("\n\n")[0].split())
         lines.append(f"- `{shown}`: {text}")
     return "\n".join(lines)
+
+
+#: Fields whose name and type say it all, or that mean the same everywhere.
+_PLAIN = frozenset(
+    {
+        "actions", "board", "default", "detail_context", "form", "help", "icon", "kind", "label", "label_plural", "load",
+        "message", "name", "order", "path", "permission", "requires", "services", "schema", "since", "template", "text",
+        "title", "type", "url", "available", "health", "model",
+    }
+)  # fmt: skip
+
+
+def fields_without_words(classes: Iterable[type]) -> list[str]:
+    """Return the fields of dataclasses that have no comment, no place in the class's docstring, and no plain name."""
+    return [
+        f"{found.__name__}.{field.name}"
+        for found in classes
+        for field in dataclasses.fields(found)
+        if field.name not in _PLAIN
+        and not comments(found.__module__).get((found.__name__, field.name))
+        and not re.search(rf"\b{field.name}\b", docstring(found))
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import crm_kernel
 from crm_kernel import errors
 from crm_kernel._internal.registry import KINDS
 from crm_reference import contributed, surface
-from crm_reference.objects import anchor, comment_of_value, comments, described
+from crm_reference.objects import anchor, comment_of_value, comments, described, fields_without_words
 from crm_reference.prose import docstring, markdown, signature, summary, table
 
 _HOOKS_OF_REGISTRATION = "crm_register_"
@@ -102,6 +103,12 @@ def names_without_words() -> list[str]:
     return [name for name in crm_kernel.__all__ if not _one_line(name)]
 
 
+def records_fields_without_words() -> list[str]:
+    """Return the fields of what plugins declare and contribute that say nothing of themselves."""
+    declared = [getattr(crm_kernel, name) for name in names_of("records.record_type", "contributions")]
+    return fields_without_words(found for found in declared if dataclasses.is_dataclass(found))
+
+
 def error_classes() -> list[type[errors.CrmError]]:
     """Return the deliberate errors in the order of their module."""
     found = [value for value in vars(errors).values() if inspect.isclass(value)]
@@ -161,6 +168,7 @@ PAGES: dict[str, Callable[[], str]] = {
 SILENT: dict[str, Callable[[], list[str]]] = {
     "hooks": hooks_without_words,
     "names": names_without_words,
+    "fields": records_fields_without_words,
     "events": contributed.events_without_words,
     "permissions": contributed.permissions_without_words,
     "settings": contributed.settings_without_words,
