@@ -24,6 +24,7 @@ from crm_kernel.customers.models import (
 from crm_kernel.customers.normalising import contact_values
 from crm_kernel.customers.relationships import RELATIONSHIP_TYPES
 from crm_kernel.customers.values.errors import ValueProblem
+from crm_kernel.customers.values.states import ContactState
 from crm_kernel.records.plan import record_type, said_title
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Tie:
 def customers_by_contact_point(uow: UnitOfWork, channel: str, value: str) -> Sequence[Customer]:
     """Return the visible customers with this contact value however it is written, by name; one query.
 
-    A caller's number is looked for in all telephone channels. Text that is no such value belongs to nobody.
+    A caller's number is looked for in all telephone channels. Text that is no such value belongs to nobody; nor is anybody known
+    by a value that is marked as somebody else's, or that was given up.
     """
     try:
         _shown, compared = contact_values().normalise(channel, value)
@@ -62,7 +64,9 @@ def customers_by_contact_point(uow: UnitOfWork, channel: str, value: str) -> Seq
         return []
     channels = PHONE_CHANNELS if channel in PHONE_CHANNELS else (channel,)
     owners = sa.select(ContactPoint.customer_id).where(
-        ContactPoint.channel.in_(channels), ContactPoint.value_normalized == compared
+        ContactPoint.channel.in_(channels),
+        ContactPoint.value_normalized == compared,
+        ContactPoint.state.not_in((ContactState.WRONG_PERSON, ContactState.RETIRED)),
     )
     query = sa.select(Customer).where(Customer.id.in_(owners), visible(uow.actor, record_type("customer")))
     return uow.session.execute(query.order_by(Customer.sort_name, Customer.id)).scalars().all()

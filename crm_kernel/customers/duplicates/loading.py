@@ -17,6 +17,7 @@ from crm_kernel.customers.duplicates.profiles import Profile, Profiler, StoredPr
 from crm_kernel.customers.duplicates.stored import profiles_of
 from crm_kernel.customers.duplicates.weights import Weights, default_weights
 from crm_kernel.customers.models import Address, ContactPoint, Customer, CustomerIdentifier, Person
+from crm_kernel.customers.values.states import ContactState
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -160,6 +161,8 @@ def _values_of(uow: UnitOfWork, keys: list[int]) -> dict[int, Values]:
 def _add_points(uow: UnitOfWork, found: Mapping[int, Values], keys: list[int]) -> None:
     c = _POINTS.c
     query = sa.select(c.customer_id, c.channel, c.value_normalized).where(among(uow.session, c.customer_id, keys))
+    # What is marked as somebody else's speaks for nobody; what was given up still was the customer's.
+    query = query.where(c.state != ContactState.WRONG_PERSON)
     for key, channel, value in uow.session.connection().execute(query):
         if key in found:
             _put(found[key], _channel_slot(channel), value)
