@@ -78,6 +78,7 @@ class Config:
     #: Days after which delivered events are deleted; rules cannot be replayed over what is gone.
     event_days: int = 400
     #: Events that may lead from what a person did to what an automation rule does; beyond, rules that feed each other stop.
+    #: At most 7.
     rule_depth: int = 3
     #: Days after which the run log of automation rules is deleted.
     rule_days: int = 90

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _MEGABYTES = ("max_upload_mb", "user_files_mb", "files_mb")
 #: The orders in which the names of people may be shown; ``records.names`` says what each is called.
 NAME_ORDERS = ("given-first", "family-first", "by-language")
+#: Most events that may lead to what a rule does: jobs further on are dead letters (``jobs.handlers``), before a rule says why it stops.
+MOST_RULE_DEPTH = 7
 #: How the mail server may be talked to.
 MAIL_ENCRYPTIONS = ("starttls", "tls", "none")
 #: Settings that are numbers of something: none of it would be no setting.
@@ -60,6 +62,11 @@ def check_config(config: Config) -> None:
     for setting in (*_AT_LEAST_ONE, *_MEGABYTES):
         if getattr(config, setting) < 1:
             raise ConfigError(f"{config.place_of(setting)}: found {getattr(config, setting)}, expected 1 or more")
+    if config.rule_depth > MOST_RULE_DEPTH:
+        raise ConfigError(
+            f"{config.place_of('rule_depth')}: found {config.rule_depth}, expected at most {MOST_RULE_DEPTH}: what comes "
+            "after longer chains of events is a dead letter"
+        )
     if config.rate_days < 0:
         raise ConfigError(f"{config.place_of('rate_days')}: found {config.rate_days}, expected 0 (any age) or days")
     if config.name_order not in NAME_ORDERS:

@@ -13,11 +13,13 @@ from typing import Any
 
 from crm_kernel import contributions as c
 from crm_kernel._internal.runtime import Runtime
+from crm_kernel.config_checks import MOST_RULE_DEPTH
 from crm_kernel.events import Event
 from crm_kernel.jobs.claiming import Fact, Lease
 
-#: Deliveries further than this from what a person did are dead at once: two subscribers feed each other.
-MAX_CAUSATION_DEPTH = 8
+#: Deliveries further than this from what a person did are dead at once: two subscribers feed each other. One more than rules
+#: may have: the job after their last is the one that says in a rule's log why it stops.
+MAX_CAUSATION_DEPTH = MOST_RULE_DEPTH + 1
 
 
 class Undeliverable(Exception):
