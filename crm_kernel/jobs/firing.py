@@ -82,13 +82,15 @@ def is_under_way(uow: UnitOfWork, row: JobSchedule) -> bool:
 
 def _fire(uow: UnitOfWork, row: JobSchedule) -> None:
     fires, uow.asked_by = row.next_at, row.user_id
-    if not is_under_way(uow, row):
-        key = f"{row.uid}@{fires.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-        try:
+    try:
+        row.last_at, row.next_at = fires, next_fire(row.cron, row.zone, max(fires, uow.now))
+        if not is_under_way(uow, row):
+            key = f"{row.uid}@{fires.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
             row.last_job_id = enqueue(uow, row.job, row.payload, dedupe_key=key)
-        except CrmError:  # its job is gone from the loaded code: it rests until somebody looks
-            row.paused = True
-    row.last_at, row.next_at = fires, next_fire(row.cron, row.zone, max(fires, uow.now))
+    except (
+        CrmError
+    ):  # its job is gone from the loaded code, or its time zone from the machine: it rests until somebody looks
+        row.paused = True
 
 
 def _insert(uow: UnitOfWork, jobs: Sequence[Job]) -> None:

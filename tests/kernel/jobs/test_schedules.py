@@ -150,6 +150,23 @@ def test_the_schedule_of_a_deactivated_user_rests(site, nightly):
     assert site.jobs() == []
 
 
+def test_a_schedule_whose_time_zone_is_unknown_by_now_rests_and_holds_up_no_other(site, nightly):
+    nightly()
+    with site.writing() as uow:
+        made = schedules.schedule_job(uow, "alpha.night", "0 2 * * *", payload={"label": "lost"})
+        made.timezone = made.zone = "Mars/Olympus"
+        lost = made.uid
+
+    site.runner().drain()
+    site.clock.forward(hours=24)
+    site.runner().drain()
+
+    assert site.effects() == ["night"]
+    assert {row.zone: row.paused for row in _rows(site)} == {"Mars/Olympus": True, "UTC": False}
+    with pytest.raises(InvalidSchedule, match="Mars/Olympus"):
+        site.call(schedules.resume_schedule, lost)
+
+
 def test_a_paused_schedule_goes_on_from_the_time_it_is_resumed(site, nightly):
     nightly()
     site.runner().drain()
