@@ -133,6 +133,8 @@ def says_something(node: Node) -> bool:
     """Say whether a condition stands anywhere in a tree; one of empty lists alone says nothing."""
     if isinstance(node, And | Or):
         return any(says_something(part) for part in node.parts)
+    if isinstance(node, Comparison):
+        return node.value != ()
     return says_something(node.part) if isinstance(node, Not) else True
 
 

@@ -89,6 +89,8 @@ def period(entry: Entry, value: Value, clock: Clock, path: str) -> Range:
 def _text(entry: Entry, value: Value) -> str:
     if not isinstance(value, str):
         raise ValidationError(_("Expected text."))
+    if not value:  # part of every text: it would leave nothing out
+        raise ValidationError(_("Expected one value; whether there is one at all is asked by “is empty” (empty)."))
     refuse_unstorable(entry.column, value)
     return value
 

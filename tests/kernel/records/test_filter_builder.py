@@ -164,6 +164,13 @@ def test_what_is_missing_is_said_at_its_place_and_nothing_is_applied(build):
     )
 
 
+def test_a_text_to_look_for_that_is_not_typed_yet_leaves_the_filter_unfinished(build):
+    answer = build("apply", {"f.join": "all", "f.0.field": "name", "f.0.op": "contains", "f.0.value": ""})
+
+    assert answer.status_code == 200
+    assert "The filter is not complete yet." in answer.text
+
+
 def test_a_script_gets_the_part_with_a_live_count_and_is_led_to_the_list(build, make_things):
     make_things(("lamp", 5), ("torch", 900))
     fields = {"f.join": "all", "f.0.field": "amount", "f.0.op": "gte", "f.0.value": "100"}

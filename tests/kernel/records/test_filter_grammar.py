@@ -122,6 +122,8 @@ LEAF = {"field": "name", "value": "a"}
         ({"field": "name", "value": None}, "filter.value", "asked by “is empty” (empty)"),
         ({"field": "name", "value": {"relative": "today"}}, "filter.value", "Expected one value"),
         ({"field": "name", "op": "contains", "value": 5}, "filter.value", "Expected text"),
+        ({"field": "name", "op": "contains", "value": ""}, "filter.value", "asked by “is empty” (empty)"),
+        ({"not": {"field": "name", "op": "startswith", "value": ""}}, "filter.not.value", "asked by “is empty” (empty)"),
         ({"field": "name", "op": "contains", "value": "\x00"}, "filter.value", "cannot be compared"),
         ({"field": "name", "op": "in", "value": "a"}, "filter.value", "Expected a list"),
         ({"field": "amount", "op": "in", "value": ["1", "x"]}, "filter.value[1]", "Not a valid number"),

@@ -87,7 +87,7 @@ def of_dates(field, values):
 
 
 thing_leaves = st.one_of(
-    *of_kind("name", words, text=texts),
+    *of_kind("name", words, text=words),
     *of_kind("amount", amounts.map(str), ordered=True),
     *of_kind("currency", currencies),
     *of_kind("state", st.sampled_from(["new", "used", "broken"])),
@@ -139,9 +139,9 @@ def is_shallow(tree):
     return levels(tree) <= 8
 
 
-labels = related("labels", tree_of(st.one_of(*of_kind("value", words, text=texts))), dated=False)
+labels = related("labels", tree_of(st.one_of(*of_kind("value", words, text=words))), dated=False)
 thing_trees = tree_of(thing_leaves | labels).filter(is_shallow)
-maker_leaves = st.one_of(*of_kind("name", words, text=texts)) | related(
+maker_leaves = st.one_of(*of_kind("name", words, text=words)) | related(
     "toyrecords.thing.maker", thing_trees, dated=True
 )
 maker_trees = tree_of(maker_leaves).filter(is_shallow)

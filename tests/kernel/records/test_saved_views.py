@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
@@ -337,6 +338,27 @@ def test_columns_are_chosen_in_the_address_and_unknown_ones_refused(admin, make_
     head = page[page.index("<thead") : page.index("</thead")]
     assert head.index("Amount") < head.index("Name")
     assert refused.status_code == 422
+
+
+@pytest.mark.parametrize("empty", ["", ",", "%20,,"])
+def test_a_choice_of_no_columns_shows_the_usual_ones(admin, make_things, empty):
+    make_things(("lamp", 5))
+
+    page = admin.get(f"{THINGS}?columns={empty}", follow_redirects=True)
+
+    assert page.status_code == 200
+    assert all(name in page.text for name in ("lamp", "Amount", "State"))
+
+
+def test_a_view_that_looks_for_an_empty_text_says_so(admin, make_things, store):
+    make_things(("lamp", 5))
+    tree = orjson.dumps({"field": "name", "op": "contains", "value": ""}).decode()
+    view = store(query=urlencode({"filter": tree}))
+
+    opened, asked = admin.get(f"{THINGS}?view={view}"), admin.get(THINGS, query_string={"filter": tree})
+
+    assert (opened.status_code, asked.status_code) == (200, 422)
+    assert all("Expected one value" in page.text and "lamp" not in page.text for page in (opened, asked))
 
 
 def test_tabs_cost_one_query_whatever_their_number(admin, make_things, count_queries):
