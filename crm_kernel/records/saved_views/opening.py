@@ -184,8 +184,8 @@ def _kind(plan: TypePlan, actor: Actor, given: dict[str, str], view: SavedView |
 def _columns(
     plan: TypePlan, actor: Actor, text: str | None, view: SavedView | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if text:
-        return chosen_columns(plan, actor, text), ()
+    if chosen := chosen_columns(plan, actor, text or ""):
+        return chosen, ()
     if view is None or not view.columns:
         return usual_columns(plan, actor), ()
     known = offered_columns(plan, actor)
