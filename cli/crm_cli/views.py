@@ -20,7 +20,7 @@ from crm_cli.common import (
     yes_option,
 )
 
-_COLUMNS = ("id", "record_type", "name", "kind", "sharing", "default_for_all", "author")
+_COLUMNS = ("id", "record_type", "name", "kind", "sharing", "team", "default_for_all", "author")
 _view_argument = click.argument("view", metavar="VIEW")
 _type_option = click.option("--type", "record_type", metavar="TYPE", help="Only views of these records.")
 
@@ -49,13 +49,14 @@ def list_views(instance: Instance, record_type: str | None, as_json: bool) -> No
 @instance_options
 def show(instance: Instance, view: str, as_json: bool) -> None:
     """Show one VIEW (its name or id): conditions, order, columns, who sees it."""
-    from crm_kernel.access.models import AppUser
+    from crm_kernel.access.models import AppUser, Team
     from crm_kernel.records.saved_views.exchange import described, view_called
 
     with instance.reading() as uow:
         found = view_called(uow, view)
         author = uow.session.get(AppUser, found.author_id) if found.author_id else None
-        facts = described(found, author.email if author else None)
+        team = uow.session.get(Team, found.team_id) if found.team_id else None
+        facts = described(found, author.email if author else None, team.name if team else None)
     if as_json:
         echo_json(facts)
     else:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-ANN, BOB = "ann@example.com", "bob@example.com"
+ANN, BOB, CAT = "ann@example.com", "bob@example.com", "cat@example.com"
 VIEWS = [
     {"name": "Leads", "record_type": "customer", "query": "stage=lead&sort=-created_at", "sharing": "everyone", "author": ANN},
     {"name": "Mine", "record_type": "customer", "columns": ["display_name"], "author": BOB},
@@ -55,6 +55,24 @@ def test_an_export_imported_again_changes_and_doubles_nothing(crm, taken):
 
     assert again.stderr == "0 views created, 3 changed.\n"
     assert crm("views", "export").stdout == printed
+
+
+def test_the_team_that_a_view_is_shared_with_goes_by_its_name(crm, taken):
+    assert crm("teams", "create", "North").exit_code == 0
+    assert crm("users", "create", CAT, "--role", "representative", "--team", "North").exit_code == 0
+    shared = {**VIEWS[1], "author": CAT, "sharing": "team", "team": "North"}
+
+    made = taken([shared, {**VIEWS[2], "sharing": "team", "team": "North"}])
+    refused = taken([{**shared, "team": "Nowhere"}])
+
+    assert made.exit_code == 0, made.stderr
+    printed = crm("views", "export").stdout
+    assert [view["team"] for view in json.loads(printed)] == ["North", "North"]
+    assert json.loads(crm("views", "show", "Mine", "--json").stdout)["team"] == "North"
+    assert taken(json.loads(printed)).stderr == "0 views created, 2 changed.\n"
+    assert crm("views", "export").stdout == printed
+    assert refused.exit_code == 2
+    assert "1.team" in refused.stderr
 
 
 def test_an_import_is_all_or_nothing_and_names_the_view(crm, taken):

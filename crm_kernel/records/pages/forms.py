@@ -150,11 +150,15 @@ def _control(
     if isinstance(value, Mapping) and value.get("id") is None:
         # What the user may not see cannot be sent back: another name keeps the form from clearing it.
         control |= {"kind": "text", "name": f"{name}.hidden", "value": _("(hidden)"), "readonly": True}
+    elif choose_from := field.field.metadata.get("choose_from"):
+        chosen = str(control["value"] or "")
+        possible = [{"value": "", "label": "–"}, *_options(choose_from(item), chosen, value)]
+        control |= {"kind": "choice", "value": chosen, "choices": possible}
     elif field.kind is Kind.REFERENCE:
         control |= _reference(field, value)
     elif field.kind is Kind.CHOICE:
         choices = cast(fields.Choice, field.field).choices
-        offered = field.field.metadata.get("offered", lambda: choices)()
+        offered = field.field.metadata.get("offered", lambda _item: choices)(item)
         # What is stored stays possible.
         given = {key: label for key, label in choices.items() if key in offered or key == value}
         control["choices"] = [{"value": key, "label": label} for key, label in given.items()]
@@ -164,7 +168,7 @@ def _control(
         choices = cast(MultiChoice, field.field).choices
         control["choices"] = [{"value": key, "label": label} for key, label in choices.items()]
     elif options := field.field.metadata.get("options"):
-        control |= {"choices": _options(options(), value), "required": not field.field.allow_none}
+        control |= {"choices": _options(options(), value, value), "required": not field.field.allow_none}
     elif field.kind is Kind.MONEY:
         control |= _money(field, item, prefix, errors)
     elif field.kind is Kind.DATETIME:
@@ -181,8 +185,9 @@ def _truth(value: bool | None) -> dict[str, Any]:
     return {"kind": "choice", "choices": choices, "value": next(t for t, v in TRUTHS.items() if v is value)}
 
 
-def _options(offered: Mapping[str, str], value: Any) -> list[dict[str, str]]:
-    found = {value: value, **offered} if value else offered  # what is stored stays possible
+def _options(offered: Mapping[str, str], value: Any, shown: Any) -> list[dict[str, Any]]:
+    stored: dict[str, Any] = {value: shown.get("title") if isinstance(shown, Mapping) else shown} if value else {}
+    found = {**stored, **offered}  # what is stored stays possible
     return [{"value": key, "label": label} for key, label in found.items()]
 
 

@@ -13,7 +13,7 @@ from crm_kernel.records.columns import chooser
 from crm_kernel.records.pages.listing import address, replaced
 from crm_kernel.records.plan import plan_of, record_types
 from crm_kernel.records.saved_views.models import EVERYONE, LIST, PRIVATE, TEAM
-from crm_kernel.records.saved_views.record import SHARING
+from crm_kernel.records.saved_views.record import SHARING, team_choices
 from crm_kernel.records.saved_views.services import may_share
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def view_context(uow: UnitOfWork, record_type: RecordType, found: Opened) -> dict[str, Any]:
-    """Return the part of a list page's context that is about views; no query of its own."""
+    """Return the part of a list page's context that is about views; one query for whoever is in several teams."""
     return {
         "view_tabs": _tabs(record_type, found),
         "opened": found,
@@ -92,6 +92,7 @@ def _saving(uow: UnitOfWork, record_type: RecordType, found: Opened) -> dict[str
             for value in (PRIVATE, TEAM, EVERYONE)
             if may_share(uow.actor, value)
         ],
+        "teams": team_choices({}) if len(uow.actor.team_ids) > 1 else {},
         "change_url": url_for("views.save") if mine and found.changed else None,
         "edit_url": url_for(f"{kept.endpoint}_edit", uid=view.uid) if mine and view else None,
         "prefer_url": url_for("views.prefer_view", uid=view.uid) if view and uow.actor.user_id else None,

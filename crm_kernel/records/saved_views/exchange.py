@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from crm_kernel.access.acting import actor_of
-from crm_kernel.access.models import AppUser
+from crm_kernel.access.models import AppUser, Team
 from crm_kernel.access.services.users import user_by_email
 from crm_kernel.errors import Conflict, InvalidInput, NotFound
 from crm_kernel.records.plan import record_type
@@ -24,7 +24,7 @@ from crm_kernel.records.services import create_record, update_record
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
 
-#: What describes a view wherever it is; the author's address comes beside.
+#: What describes a view wherever it is; the author's address and the team's name come beside.
 FIELDS = ("name", "record_type", "kind", "calendar", "span", "query", "columns", "sharing", "default_for_all")
 
 
@@ -33,16 +33,17 @@ def described_views(uow: UnitOfWork, wanted: str | None = None) -> list[dict[str
 
     For whoever looks after the instance: it asks nobody's permission.
     """
-    query = sa.select(SavedView, AppUser.email).outerjoin(AppUser, AppUser.id == SavedView.author_id)
+    query = sa.select(SavedView, AppUser.email, Team.name).outerjoin(AppUser, AppUser.id == SavedView.author_id)
+    query = query.outerjoin(Team, Team.id == SavedView.team_id)
     if wanted is not None:
         query = query.where(SavedView.record_type == wanted)
     rows = uow.session.execute(query.order_by(SavedView.record_type, SavedView.name, SavedView.id))
-    return [described(view, email) for view, email in rows]
+    return [described(view, email, team) for view, email, team in rows]
 
 
-def described(view: SavedView, author: str | None) -> dict[str, Any]:
-    """Return one view as plain data."""
-    return {"id": view.uid, **{name: getattr(view, name) for name in FIELDS}, "author": author}
+def described(view: SavedView, author: str | None, team: str | None) -> dict[str, Any]:
+    """Return one view as plain data, with its author's address and the name of the team it is shared with."""
+    return {"id": view.uid, **{name: getattr(view, name) for name in FIELDS}, "team": team, "author": author}
 
 
 def view_called(uow: UnitOfWork, text: str) -> SavedView:
@@ -90,7 +91,7 @@ def take_views(uow: UnitOfWork, given: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def _take(uow: UnitOfWork, entry: Mapping[str, Any], author: int | None) -> str:
-    payload = {name: entry[name] for name in FIELDS if name in entry}
+    payload = {name: entry[name] for name in FIELDS if name in entry} | _team_of(uow, entry)
     same = (SavedView.record_type == entry.get("record_type"), SavedView.name == entry.get("name"))
     mine = SavedView.author_id == author if author is not None else SavedView.author_id.is_(None)
     known = uow.session.scalars(sa.select(SavedView).where(*same, mine).limit(1)).first()
@@ -99,6 +100,17 @@ def _take(uow: UnitOfWork, entry: Mapping[str, Any], author: int | None) -> str:
         return "created"
     update_record(uow, record_type("saved_view"), known.uid, payload, version=known.version)
     return "changed"
+
+
+def _team_of(uow: UnitOfWork, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the team that an entry names, for a view's payload; nothing where it says nothing of one."""
+    if "team" not in entry:
+        return {}
+    name = entry["team"]
+    found = uow.session.scalar(sa.select(Team.uid).where(Team.name == str(name))) if name else None
+    if name and found is None:
+        raise InvalidInput({"team": [_("There is no team %(found)s.", found=str(name)[:80])]})
+    return {"team": found}
 
 
 def _author(uow: UnitOfWork, entry: Mapping[str, Any], number: int) -> Any:

@@ -35,7 +35,7 @@ class SavedView(RecordMixin, Model):
     #: Whether it is what the list shows to those who chose no view of their own.
     default_for_all: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("app_user.id", ondelete="SET NULL"), index=True)
-    #: The author's team when he shared it with his team.
+    #: The team it is shared with, one of the author's; None unless ``sharing`` is ``team``.
     team_id: Mapped[int | None] = mapped_column(sa.ForeignKey("team.id", ondelete="SET NULL"), index=True)
 
 

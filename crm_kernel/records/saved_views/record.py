@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from flask_babel import lazy_gettext as _l
@@ -10,8 +11,11 @@ from marshmallow import Schema, validate
 from marshmallow import fields as ma
 
 from crm_kernel.access.actor import Scope
+from crm_kernel.access.models import Team
+from crm_kernel.access.policy import visible
 from crm_kernel.records.calendars.spans import SPANS
 from crm_kernel.records.fields import Choice, Reference
+from crm_kernel.records.plan import record_type
 from crm_kernel.records.record_type import FormSection, RecordType, Services
 from crm_kernel.records.saved_views import services
 from crm_kernel.records.saved_views.models import BOARD, CALENDAR, EVERYONE, LIST, PRIVATE, TEAM, SavedView
@@ -21,12 +25,30 @@ if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
 
 KINDS = {LIST: _l("List"), BOARD: _l("Board"), CALENDAR: _l("Calendar")}
-SHARING = {PRIVATE: _l("Only me"), TEAM: _l("My team"), EVERYONE: _l("Everybody")}
+SHARING = {PRIVATE: _l("Only me"), TEAM: _l("A team"), EVERYONE: _l("Everybody")}
 
 
-def _offered() -> tuple[str, ...]:
-    actor = current_uow().actor
-    return tuple(sharing for sharing in SHARING if services.may_share(actor, sharing))
+def _offered(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how far the actor may share a view: with a team where its author is in one."""
+    actor, teams = current_uow().actor, _author_teams(item)
+    return tuple(name for name in SHARING if (teams if name == TEAM else services.may_share(actor, name)))
+
+
+def _author_teams(item: Mapping[str, Any]) -> Sequence[int]:
+    """Return the keys of the teams of a view's author as its page has it; a new view is the actor's."""
+    uow = current_uow()
+    if "id" not in item:
+        return uow.actor.team_ids
+    author = sa.select(SavedView.author_id).where(SavedView.uid == item["id"])
+    return services.teams_of(uow, uow.session.scalar(author))
+
+
+def team_choices(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the teams that a view can be shared with and the actor may read: id → name, the author's own first."""
+    uow, keys = current_uow(), _author_teams(item)
+    statement = sa.select(Team).where(Team.id.in_(keys), visible(uow.actor, record_type("team")))
+    found = sorted(uow.session.scalars(statement), key=lambda team: keys.index(team.id))
+    return {str(team.uid): team.name for team in found}
 
 
 def _may_be_first() -> bool:
@@ -46,6 +68,16 @@ class SavedViewSchema(Schema):
     query = ma.String(validate=validate.Length(max=20_000), metadata={"label": _l("Conditions and order")})
     columns = ma.List(ma.String(), allow_none=True, metadata={"label": _l("Columns")})
     sharing = Choice(SHARING, load_default=PRIVATE, metadata={"label": _l("Who sees it"), "offered": _offered})
+    team = Reference(
+        "team",
+        attribute="team_id",
+        allow_none=True,
+        metadata={
+            "label": _l("Team"),
+            "choose_from": team_choices,
+            "help": _l("Which team of the author sees it, where it is shared with one; left empty for his own."),
+        },
+    )
     default_for_all = ma.Boolean(
         load_default=False,
         metadata={
@@ -85,12 +117,12 @@ def record_types() -> list[RecordType]:
             label_plural=_l("Saved views"),
             slug="views",
             icon="bookmark",
-            columns=("name", "record_type", "kind", "sharing", "default_for_all", "author"),
+            columns=("name", "record_type", "kind", "sharing", "team", "default_for_all", "author"),
             filters=("record_type", "sharing", "author", "kind"),
             sorts=("name", "record_type", "created_at"),
             default_sort="name",
             form=(
-                FormSection(title=_l("Saved view"), fields=("name", "sharing", "default_for_all")),
+                FormSection(title=_l("Saved view"), fields=("name", "sharing", "team", "default_for_all")),
                 FormSection(title=_l("What it shows"), fields=("record_type", "kind", "calendar", "span", "query")),
             ),
             services=Services(create=services.create_view, update=services.update_view),

@@ -11,6 +11,8 @@ from flask import url_for
 from flask_babel import gettext as _
 
 from crm_kernel.access.actor import Scope
+from crm_kernel.access.grants import read_reach
+from crm_kernel.access.models import Team
 from crm_kernel.access.policy import authorize
 from crm_kernel.errors import CrmError, Forbidden, InvalidInput
 from crm_kernel.records.calendars.choosing import calendar_named
@@ -57,20 +59,32 @@ def update_view(uow: UnitOfWork, view: SavedView, changes: Mapping[str, Any]) ->
     """
     if changes.get("record_type", view.record_type) != view.record_type:
         raise InvalidInput({"record_type": [_("A view keeps its record type: save a new one.")]})
-    # A form sends what it does not change along: who sees it already is no further sharing.
-    shared = {
-        name for name in ("sharing", "default_for_all") if changes.get(name, getattr(view, name)) != getattr(view, name)
-    }
-    set_changed(view, changes)
+    changed = set_changed(view, changes)
     if {"query", "columns", "kind", "calendar", "span"} & changes.keys():
         _check(uow, view)
-    if shared:
+    # A form sends what it does not change along: who sees it already is no further sharing.
+    if {"sharing", "default_for_all", "team_id"} & {*changed}:
         _share(uow, view)
     uow.session.flush()
 
 
+def teams_of(uow: UnitOfWork, author_id: int | None) -> Sequence[int]:
+    """Return the keys of the teams that an author's view can be shared with: his own first, then those below it.
+
+    One query for somebody else's view. One without an author is shared with any team by whoever looks after everybody's
+    views.
+    """
+    if author_id == uow.actor.user_id and author_id is not None:
+        return uow.actor.team_ids
+    if author_id is not None:
+        return read_reach(uow.session, author_id).team_ids
+    if uow.actor.scope_of("saved_view.update") is Scope.ALL:
+        return uow.session.scalars(sa.select(Team.id).order_by(Team.name)).all()
+    return uow.actor.team_ids
+
+
 def may_share(actor: Actor, sharing: str) -> bool:
-    """Say whether an actor may let a view be seen by himself alone, his team, or everybody."""
+    """Say whether an actor may let a view of his own be seen by himself alone, his team, or everybody."""
     if sharing == TEAM:
         return bool(actor.team_ids)
     return sharing != EVERYONE or actor.scope_of("saved_view.update") is Scope.ALL
@@ -144,13 +158,23 @@ def _share(uow: UnitOfWork, view: SavedView) -> None:
     if view.default_for_all and view.sharing != EVERYONE:
         raise InvalidInput({"default_for_all": [_("Only a view that everybody sees can be everybody’s first.")]})
     if view.sharing == TEAM:
-        if not may_share(uow.actor, TEAM):
-            raise InvalidInput({"sharing": [_("You are in no team.")]})
-        view.team_id = view.team_id or uow.actor.team_ids[0]
+        view.team_id = _team(uow, view)
     else:
         view.team_id = None
     if view.default_for_all:
         _take_over(uow, view)
+
+
+def _team(uow: UnitOfWork, view: SavedView) -> int:
+    """Return the team that a view is shared with: the one that is named, or the author's own."""
+    teams = teams_of(uow, view.author_id)
+    if not teams:
+        mine = view.author_id == uow.actor.user_id
+        raise InvalidInput({"sharing": [_("You are in no team.") if mine else _("Its author is in no team.")]})
+    if view.team_id is not None and view.team_id not in teams:
+        names = uow.session.scalars(sa.select(Team.name).where(Team.id.in_(teams)).order_by(Team.name))
+        raise InvalidInput({"team": [_("Expected a team of the view’s author: %(known)s.", known=", ".join(names))]})
+    return view.team_id or teams[0]
 
 
 def _take_over(uow: UnitOfWork, view: SavedView) -> None:

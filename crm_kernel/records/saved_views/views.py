@@ -69,4 +69,4 @@ def _store(payload: dict[str, Any], listed: str) -> Any:
             raise InvalidInput({"into": [_("Not a valid UUID.")]})
         return update_record(uow, kept, uid, payload, version=form.get("version", type=int))
     named = {"name": form.get("name", "").strip(), "sharing": form.get("sharing", "private"), "record_type": listed}
-    return create_record(uow, kept, {**payload, **named})
+    return create_record(uow, kept, {**payload, **named, "team": form.get("team") or None})
