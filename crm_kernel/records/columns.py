@@ -98,6 +98,6 @@ def chooser(plan: TypePlan, actor: Actor, shown: Sequence[str]) -> list[dict[str
 
 
 def _fits(field: FieldPlan) -> bool:
-    if not field.readable or field.kind is Kind.JSON:
+    if not field.readable or field.kind is Kind.JSON or field.field.metadata.get("code"):
         return False
     return field.column is not None or field.kind is Kind.COLLECTION

@@ -5,7 +5,8 @@ Other metadata that the derived parts read from any field: ``label`` (lazy text)
 (``textarea``, ``password``, …), ``show_as``, ``sort_by`` (the field a list sorts by instead of this one), ``side`` (a 1:1
 side table's model the attribute lives on), ``computed`` (never written), ``needs`` (the verb of the type without which
 nobody sees it), ``offered`` and ``choose_from`` (the record's values → those of a choice, or the values with labels, that its
-form offers), ``made_of`` (of a title, the fields whose words it repeats: no role can hide them). ``identity`` of a
+form offers), ``fixed`` (asked of new records alone), ``code`` (neither column nor fact: its page says it in words),
+``made_of`` (of a title, the fields whose words it repeats: no role can hide them). ``identity`` of a
 collection (a part → a tuple of what makes two parts one: its kind, its value as it is stored to be compared, whatever else;
 ``ValidationError`` for a value that cannot be read) lets imports know a number that is spelt otherwise.
 """

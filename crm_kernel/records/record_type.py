@@ -35,6 +35,8 @@ class FormSection:
     fields: tuple[str, ...]
     #: ``(field, value)``: the section concerns only records with that value (a person's fields are not asked of a firm).
     when: tuple[str, str] | None = None
+    #: ``words(values)`` → what the form of an existing record says beside the fields, from a template; None for nothing.
+    words: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

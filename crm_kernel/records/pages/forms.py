@@ -49,6 +49,7 @@ def form_of(
             "columns": 2,
             "names": section.fields,
             "when": section.when,
+            "description": section.words(item) if section.words and "id" in item else None,
         }
         for section in plan.record_type.form
     ]
@@ -146,6 +147,7 @@ def _control(
         "error": errors.pop(name, None),
         "wide": field.field.metadata.get("widget") == "textarea",
         "autocomplete": field.field.metadata.get("autocomplete"),
+        "readonly": "id" in item and field.field.metadata.get("fixed"),
     }
     if isinstance(value, Mapping) and value.get("id") is None:
         # What the user may not see cannot be sent back: another name keeps the form from clearing it.

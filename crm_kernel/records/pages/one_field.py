@@ -57,4 +57,6 @@ def without_titles(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _single(field: FieldPlan) -> bool:
-    return field.writable and field.readable and is_asked(field) and field.kind not in (Kind.COLLECTION, Kind.JSON)
+    if not (field.writable and field.readable and is_asked(field)) or field.field.metadata.get("fixed"):
+        return False
+    return field.kind not in (Kind.COLLECTION, Kind.JSON)

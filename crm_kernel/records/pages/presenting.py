@@ -126,9 +126,8 @@ def title_of(plan: TypePlan, item: Mapping[str, Any]) -> str:
 def facts_of(plan: TypePlan, item: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
     """Return facts for the detail page: label, text, link, kind. What is empty is left to the form."""
     fields = (plan.fields[name] for name in names)
-    shown = (
-        f for f in fields if f.readable and f.kind is not Kind.COLLECTION and not _is_currency_of_money(plan, f.name)
-    )
+    told = (f for f in fields if f.readable and f.kind is not Kind.COLLECTION and not f.field.metadata.get("code"))
+    shown = (f for f in told if not _is_currency_of_money(plan, f.name))
     facts = (
         {"name": field.name, "label": field.label, "kind": cell_kind(field), **cell_of(field, item)} for field in shown
     )

@@ -118,11 +118,11 @@ def edit_page(record_type: RecordType, uid: UUID) -> Any:
             update_record(uow, record_type, uid, payload, version=version)
     except StaleVersion as error:
         found = collision(uow, plan, uid, payload)
-        item = details.resubmitted(uow, plan, payload) | {"id": uid, "version": found.version if found else version}
+        item = _typed(record_type, uid, payload) | {"version": found.version if found else version}
         told = InvalidInput(found.differences) if found else error
         return _form_page(record_type, item, told, error.status, found.message if found else None)
     except (InvalidInput, Conflict) as error:
-        item = details.resubmitted(uow, plan, payload) | {"id": uid, "version": version}
+        item = _typed(record_type, uid, payload) | {"version": version}
         return _form_page(record_type, item, error, error.status)
     flash(_("%(type)s saved.", type=record_type.label), "success")
     return go(details.after(record_type, uid))
@@ -189,6 +189,12 @@ def export(record_type: RecordType) -> Response:
     return csv_response(
         record_type, [pair for pair in request.args.items(multi=True) if pair[0] not in ("as", "edited")]
     )
+
+
+def _typed(record_type: RecordType, uid: UUID, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as its refused form shows it: what was typed, and what is stored of fields that were not sent."""
+    uow = current_uow()
+    return read_one(uow, record_type, uid) | details.resubmitted(uow, plan_of(record_type), payload)
 
 
 def _form_page(

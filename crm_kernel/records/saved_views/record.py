@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from flask import render_template
 from flask_babel import lazy_gettext as _l
+from markupsafe import Markup
 from marshmallow import Schema, validate
 from marshmallow import fields as ma
 
 from crm_kernel.access.actor import Scope
 from crm_kernel.access.models import Team
 from crm_kernel.access.policy import visible
+from crm_kernel.records.calendars.choosing import calendars_of
 from crm_kernel.records.calendars.spans import SPANS
 from crm_kernel.records.fields import Choice, Reference
-from crm_kernel.records.plan import record_type
+from crm_kernel.records.plan import plan_of, record_type
+from crm_kernel.records.plan import record_types as known_types
 from crm_kernel.records.record_type import FormSection, RecordType, Services
 from crm_kernel.records.saved_views import services
 from crm_kernel.records.saved_views.models import BOARD, CALENDAR, EVERYONE, LIST, PRIVATE, TEAM, SavedView
@@ -23,6 +27,7 @@ from crm_kernel.unit_of_work import current_uow
 
 if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
+    from crm_kernel.unit_of_work import UnitOfWork
 
 KINDS = {LIST: _l("List"), BOARD: _l("Board"), CALENDAR: _l("Calendar")}
 SHARING = {PRIVATE: _l("Only me"), TEAM: _l("A team"), EVERYONE: _l("Everybody")}
@@ -51,6 +56,40 @@ def team_choices(item: Mapping[str, Any]) -> dict[str, str]:
     return {str(team.uid): team.name for team in found}
 
 
+def _type_choices() -> dict[str, str]:
+    return dict(sorted(((name, str(found.label)) for name, found in known_types().items()), key=lambda pair: pair[1]))
+
+
+def _kinds(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how a view can be shown; all ways while nobody has said of what records it is."""
+    found = known_types().get(item.get("record_type", ""))
+    if found is None:
+        return tuple(KINDS)
+    others = {BOARD: found.board, CALENDAR: calendars_of(plan_of(found), current_uow().actor)}
+    return (LIST, *(kind for kind, there in others.items() if there))
+
+
+def _calendar_choices(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the dates that a view's calendar can go by: field → label."""
+    found = known_types().get(item.get("record_type", ""))
+    if found is None:
+        return {}
+    plan = plan_of(found)
+    return {name: str(plan.fields[name].label) for name in calendars_of(plan, current_uow().actor)}
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    from crm_kernel.records.pages.view_words import view_words
+
+    return Markup(render_template("records/view_words.html", **view_words(current_uow(), item)))
+
+
+def _page_words(uow: UnitOfWork, view: SavedView) -> dict[str, Any]:
+    from crm_kernel.records.pages.view_words import words_of
+
+    return words_of(uow, view)
+
+
 def _may_be_first() -> bool:
     return services.may_share(current_uow().actor, EVERYONE)
 
@@ -59,14 +98,32 @@ class SavedViewSchema(Schema):
     """A saved view; ``query`` is what follows ``?`` in the list's address."""
 
     name = ma.String(required=True, validate=validate.Length(min=1, max=80), metadata={"label": _l("Name")})
-    record_type = ma.String(required=True, metadata={"label": _l("Record type"), "show_as": "record_type"})
-    kind = Choice(KINDS, load_default=LIST, metadata={"label": _l("Shown as")})
-    calendar = ma.String(
-        allow_none=True, validate=validate.Length(max=80), metadata={"label": _l("Date of the calendar")}
+    record_type = ma.String(
+        required=True,
+        metadata={
+            "label": _l("Record type"),
+            "widget": "choice",
+            "options": _type_choices,
+            "fixed": True,
+            "show_as": "record_type",
+        },
     )
-    span = Choice(SPANS, allow_none=True, metadata={"label": _l("Span of the calendar")})
-    query = ma.String(validate=validate.Length(max=20_000), metadata={"label": _l("Conditions and order")})
-    columns = ma.List(ma.String(), allow_none=True, metadata={"label": _l("Columns")})
+    kind = Choice(KINDS, load_default=LIST, metadata={"label": _l("Shown as"), "offered": _kinds})
+    calendar = ma.String(
+        allow_none=True,
+        validate=validate.Length(max=80),
+        metadata={
+            "label": _l("Date of the calendar"),
+            "choose_from": _calendar_choices,
+            "code": True,
+            "help": _l("Left empty for the usual one."),
+        },
+    )
+    span = Choice(SPANS, allow_none=True, metadata={"label": _l("Span of the calendar"), "code": True})
+    query = ma.String(
+        validate=validate.Length(max=20_000), metadata={"label": _l("Conditions and order"), "code": True}
+    )
+    columns = ma.List(ma.String(), allow_none=True, metadata={"label": _l("Columns"), "code": True})
     sharing = Choice(SHARING, load_default=PRIVATE, metadata={"label": _l("Who sees it"), "offered": _offered})
     team = Reference(
         "team",
@@ -123,13 +180,14 @@ def record_types() -> list[RecordType]:
             default_sort="name",
             form=(
                 FormSection(title=_l("Saved view"), fields=("name", "sharing", "team", "default_for_all")),
-                FormSection(title=_l("What it shows"), fields=("record_type", "kind", "calendar", "span", "query")),
+                FormSection(title=_l("What it shows"), fields=("record_type", "kind"), words=_words),
+                FormSection(title=_l("Calendar"), fields=("calendar", "span"), when=("kind", CALENDAR)),
             ),
             services=Services(create=services.create_view, update=services.update_view),
             author="author_id",
             visibility=visible_views,
             nav_section=None,
             detail_template="records/saved_view.html",
-            detail_context=services.opening_of,
+            detail_context=_page_words,
         )
     ]

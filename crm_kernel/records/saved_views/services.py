@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 import sqlalchemy as sa
-from flask import url_for
 from flask_babel import gettext as _
 
 from crm_kernel.access.actor import Scope
@@ -109,12 +108,6 @@ def pairs_of(query: str) -> list[tuple[str, str]]:
     """Return a view's query as the arguments of its list, without what belongs to a page alone."""
     found = parse_qsl(query.removeprefix("?"), keep_blank_values=False)
     return [pair for pair in found if pair[0] not in PAGE_ONLY]
-
-
-def opening_of(_uow: UnitOfWork, view: SavedView) -> Mapping[str, Any]:
-    """Return the address that a view opens at, for its page; None while its record type is not loaded."""
-    found = record_types().get(view.record_type)
-    return {"open_url": url_for(f"{found.endpoint}_list", view=str(view.uid)) if found else None}
 
 
 def _check(uow: UnitOfWork, view: SavedView) -> None:

@@ -13,7 +13,9 @@ from crm_kernel.records.pages.going import go
 from crm_kernel.records.pages.listing import address
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.reading import record_of
-from crm_kernel.records.saved_views.services import prefer, problem_text
+from crm_kernel.records.saved_views.models import BOARD, CALENDAR
+from crm_kernel.records.saved_views.opening import ALL
+from crm_kernel.records.saved_views.services import pairs_of, prefer, problem_text
 from crm_kernel.records.services import create_record, update_record
 from crm_kernel.unit_of_work import attempt, current_uow
 from crm_kernel.web.edge import permission
@@ -35,7 +37,7 @@ def save() -> Any:
             view = _store(payload, listed.name)
     except InvalidInput as error:
         flash(_("The view was not saved: %(reason)s", reason=problem_text(error)), "error")
-        return go(address(listed, []))
+        return go(address(listed, _shown_again(payload)))
     flash(_("The view “%(name)s” is saved.", name=view.name), "success")
     return go(address(listed, [("view", str(view.uid))]))
 
@@ -59,6 +61,15 @@ def prefer_none() -> Any:
     prefer(current_uow(), None, listed)
     flash(_("You see the whole list first again."), "success")
     return go(url_for(f"{listed.endpoint}_list"))
+
+
+def _shown_again(payload: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the arguments of the list as it was to be saved: what somebody built is not lost with a refused name."""
+    given = {"columns": ",".join(payload["columns"] or ()), "calendar": payload["calendar"], "span": payload["span"]}
+    kind = payload["kind"] if payload["kind"] in (BOARD, CALENDAR) else ""
+    view = [("view", request.form["into"]), ("edited", "1")] if request.form.get("into", type=UUID) else []
+    found = [*view, *pairs_of(payload["query"]), ("as", kind), *given.items()]
+    return [(name, value) for name, value in found if value] or [("view", ALL)]
 
 
 def _store(payload: dict[str, Any], listed: str) -> Any:
