@@ -29,6 +29,7 @@ from crm_kernel.records.pages.filter_reading import (
 )
 from crm_kernel.records.pages.filter_words import moment_labels, operator_label, period_labels, tree_text, unit_labels
 from crm_kernel.records.pages.listing import address, count_text
+from crm_kernel.records.pages.saying import values_of
 from crm_kernel.records.plan import Kind, plan_of, target_of
 from crm_kernel.records.reading import count_of, parse_query
 from crm_kernel.records.record_type import RecordType
@@ -132,7 +133,7 @@ def _condition_view(draft: Draft, catalogue: Catalogue, path: str) -> dict[str, 
 
 def _value_controls(draft: Draft, entry: Entry, operator: str, path: str) -> list[dict[str, Any]]:
     name, value = f"{path}.value", draft.first("value")
-    choices = getattr(entry.plan.field, "choices", None)
+    choices = values_of(entry.plan) if operator in ("eq", "ne", "in") else None
     if operator == "empty" or entry.plan.kind is Kind.BOOLEAN:
         return [_choice(name, _("Value"), value or "true", {"true": _("Yes"), "false": _("No")})]
     if choices is not None and operator == "in":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -14,8 +15,12 @@ from flask_babel import ngettext
 
 from crm_kernel.access.policy import visible
 from crm_kernel.records.catalogue import Catalogue, catalogue_of
+from crm_kernel.records.filter_tree import periods
 from crm_kernel.records.filter_tree.nodes import And, Comparison, Has, Node, Not, Or, Relative, Total, Value, Window
 from crm_kernel.records.numbers import decimal_text
+from crm_kernel.records.pages.presenting import plain_text
+from crm_kernel.records.pages.saying import said_value
+from crm_kernel.records.pages.submitted import reader_zone
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, said_title, target_of
 
 if TYPE_CHECKING:
@@ -54,16 +59,16 @@ def value_text(uow: UnitOfWork, field: FieldPlan, comparison: Comparison) -> str
     if comparison.operator == "empty":
         return str(_("Yes") if value else _("No"))
     several = [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
-    choices = cast(Mapping[str, Any] | None, getattr(field.field, "choices", None))
-    if choices is not None:
-        return ", ".join(str(choices.get(part, part)) for part in several)
     if field.kind is Kind.REFERENCE:
         return _titles(uow, field, several)
     if field.kind is Kind.BOOLEAN:
         return str(_("Yes") if several[0].lower() in ("true", "1", "yes") else _("No"))
     if field.kind in (Kind.NUMBER, Kind.MONEY):
         return ", ".join(map(_number, several))
-    return ", ".join(several) if isinstance(value, tuple) else time_text(value)
+    if field.kind in (Kind.DATE, Kind.DATETIME):
+        return ", ".join(map(_day, several)) if isinstance(value, tuple) else time_text(value)
+    typed = comparison.operator in ("contains", "startswith")
+    return ", ".join(part if typed else said_value(field, part) for part in several)
 
 
 def _number(plain: str) -> str:
@@ -80,7 +85,19 @@ def time_text(value: Value) -> str:
         return _relative_text(value.text)
     if isinstance(value, Window):
         return _window_text(value)
-    return _named().get(value, value) if isinstance(value, str) else str(value)
+    return _named().get(value) or _day(value) if isinstance(value, str) else str(value)
+
+
+def _day(plain: str) -> str:
+    """Return a day or a time as the reader's language writes it; what is none as it is written."""
+    try:
+        if periods.is_day(plain):
+            return plain_text(dt.date.fromisoformat(plain))
+        moment = dt.datetime.fromisoformat(plain)
+    except ValueError:
+        return plain
+    # One without a zone is the reader's, as conditions take it.
+    return plain_text(moment if moment.tzinfo else moment.replace(tzinfo=reader_zone()))
 
 
 def tree_text(uow: UnitOfWork, plan: TypePlan, node: Node) -> str:

@@ -13,7 +13,6 @@ from flask_babel import ngettext
 
 from crm_kernel.access.policy import sees_all, visible
 from crm_kernel.errors import InvalidInput
-from crm_kernel.records import fields
 from crm_kernel.records.catalogue import OPERATORS
 from crm_kernel.records.columns import column_plan
 from crm_kernel.records.confidential import hidden_from
@@ -23,6 +22,7 @@ from crm_kernel.records.numbers import Misread, number_text, typed_number
 from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
 from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
+from crm_kernel.records.pages.saying import values_of
 from crm_kernel.records.pages.sorting import sort_with, sorting
 from crm_kernel.records.paging import sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
@@ -43,8 +43,6 @@ _FILTER_KINDS: Mapping[Kind, str] = {
     Kind.MONEY: "decimal",
     Kind.NUMBER: "decimal",
 }
-#: Kinds whose control offers values instead of a comparison.
-_CHOSEN = (Kind.CHOICE, Kind.MULTICHOICE, Kind.BOOLEAN, Kind.REFERENCE)
 
 
 def list_context(
@@ -152,15 +150,20 @@ def filter_fields(uow: UnitOfWork, plan: TypePlan, query: ListQuery) -> list[dic
 
 def carried(plan: TypePlan, query: ListQuery) -> set[str]:
     """Return the arguments that no control of the filter bar takes, such as several numbers; the form carries them along."""
-    kinds = {name: field.kind for name, field in filterable(plan).items()}
-    return {c.parameter for c in query.conditions if c.operator not in _taken(kinds[c.field])}
+    known = filterable(plan)
+    return {c.parameter for c in query.conditions if c.operator not in _taken(known[c.field])}
 
 
-def _taken(kind: Kind) -> tuple[str, ...]:
-    """Return the operators of a kind that its control in the filter bar can send again."""
-    if kind in _CHOSEN:
-        return ("eq", "in") if kind in (Kind.CHOICE, Kind.MULTICHOICE) else ("eq",)
-    return tuple(operator for operator in OPERATORS[kind] if operator not in ("in", "empty", "during"))
+def _taken(field: FieldPlan) -> tuple[str, ...]:
+    """Return the operators of a field that its control in the filter bar can send again."""
+    if _is_chosen(field):
+        return ("eq",) if field.kind in (Kind.BOOLEAN, Kind.REFERENCE) else ("eq", "in")
+    return tuple(operator for operator in OPERATORS[field.kind] if operator not in ("in", "empty", "during"))
+
+
+def _is_chosen(field: FieldPlan) -> bool:
+    """Say whether a field's control offers values instead of a comparison."""
+    return field.kind in (Kind.BOOLEAN, Kind.REFERENCE) or values_of(field) is not None
 
 
 def chips(uow: UnitOfWork, plan: TypePlan, query: ListQuery, arguments: Arguments) -> list[dict[str, Any]]:
@@ -239,7 +242,7 @@ def _offered(uow: UnitOfWork, field: FieldPlan) -> bool:
 
 def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pinned: bool) -> dict[str, Any]:
     operators = [op for op in OPERATORS[field.kind] if op != "in" or field.kind is Kind.CHOICE]
-    if field.kind in _CHOSEN:
+    if _is_chosen(field):
         operators = ["eq"]
     found: dict[str, Any] = {
         "name": name,
@@ -252,11 +255,9 @@ def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pin
         "operator": active.operator if active else None,
         "value": _typed_again(field, active.value) if active else None,
     }
-    if field.kind in (Kind.CHOICE, Kind.MULTICHOICE):
+    if (values := values_of(field)) is not None:
         found["kind"] = "choice"
-        found["choices"] = [
-            {"value": k, "label": label} for k, label in cast(fields.Choice, field.field).choices.items()
-        ]
+        found["choices"] = [{"value": key, "label": label} for key, label in values.items()]
         found["value"] = (list(active.value) if isinstance(active.value, tuple) else [active.value]) if active else None
     if field.kind is Kind.REFERENCE:
         found["autocomplete_url"] = url_for(f"{target_of(field).endpoint}_suggest")

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
+from flask import current_app
 from flask_babel import get_locale
 
-from crm_kernel.events.wording import event_label
-from crm_kernel.records.plan import record_types
+from crm_kernel._internal.runtime import runtime_of
+from crm_kernel.events.wording import event_label, label_of
+from crm_kernel.records.plan import FieldPlan, record_types
 
 
 def language_name(code: str) -> str:
@@ -34,6 +36,44 @@ def _type_label(name: str) -> str:
 def _module_name(name: str) -> str:
     return "" if name == "kernel" else name.upper()
 
+
+def values_of(field: FieldPlan) -> Mapping[str, Any] | None:
+    """Return the values that a field may have, each with what it is called; None for one of any text."""
+    named = _VALUES.get(field.field.metadata.get("show_as", ""))
+    return getattr(field.field, "choices", None) if named is None else named()
+
+
+def said_value(field: FieldPlan, value: str) -> str:
+    """Return what a text that a filter compares with is called; a code that nothing names is its own name."""
+    choices = getattr(field.field, "choices", None)
+    if choices is not None:
+        return str(choices.get(value, value))
+    say = SAID.get(field.field.metadata.get("show_as", ""))
+    return (say(value) if say else value) or value
+
+
+def _type_labels() -> dict[str, str]:
+    return _by_label({name: str(found.label) for name, found in record_types().items()})
+
+
+def _event_labels() -> dict[str, str]:
+    return _by_label({event.name: label_of(event) for event in runtime_of(current_app).registry.all("events")})
+
+
+def _module_names() -> dict[str, str]:
+    return {name: _module_name(name) for name in runtime_of(current_app).manager.names if name != "kernel"}
+
+
+def _by_label(found: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(found.items(), key=lambda pair: pair[1].casefold()))
+
+
+#: ``show_as`` → the values that there are, by what they are called: filters offer them.
+_VALUES: Mapping[str, Callable[[], Mapping[str, str]]] = {
+    "record_type": _type_labels,
+    "event": _event_labels,
+    "module": _module_names,
+}
 
 #: ``show_as`` → how a value is said, for texts.
 SAID: Mapping[str, Callable[[Any], str]] = {

@@ -88,3 +88,55 @@ def test_a_rate_is_shown_with_all_its_decimals(admin, api):
 
     assert "1.123456" in _text(admin.get("/exchange-rates?from_currency=CHF"))
     assert "1.123456" in _text(admin.get(f"/exchange-rates/{made['id']}"))
+
+
+def test_a_condition_on_a_code_says_what_pages_call_it(admin):
+    chips = _text(admin.get("/views?record_type__in=customer,sale"))
+    tree = {"filter": '{"field": "record_type", "op": "ne", "value": "customer"}'}
+
+    assert "Record type is one of Customer, Sale" in chips
+    assert "Record type is not Customer" in _text(admin.get("/views", query_string=tree))
+    assert "Language is French" in _text(admin.get("/customers?language=fr"))
+    assert "Record type is gone.thing" in _text(admin.get("/views?record_type=gone.thing"))
+    assert "Record type contains cust" in _text(admin.get("/views?record_type__contains=cust"))
+
+
+def test_filters_offer_codes_by_what_they_are_called(admin):
+    bar = admin.get("/views?record_type=sale").get_data(as_text=True)
+    built = {"f.join": "all", "f.0.field": "record_type", "f.0.op": "eq", "f.0.value": "customer"}
+    builder = admin.get("/views/filter", query_string=built).get_data(as_text=True)
+
+    ticked = re.search(
+        r'<input type="checkbox"[^>]*name="record_type" value="sale"[^>]*checked>\s*([^<]*<[^>]*>)?\s*(\w+)', bar
+    )
+    assert ticked
+    assert ticked[2] == "Sale"
+    assert '<option value="customer" selected>Customer</option>' in builder
+    assert admin.get("/views?record_type=sale&record_type=customer").status_code == 302
+
+
+def test_an_unfinished_code_is_typed(admin):
+    built = {"f.join": "all", "f.0.field": "record_type", "f.0.op": "contains", "f.0.value": "cust"}
+
+    assert 'value="cust"' in admin.get("/views/filter", query_string=built).get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/customers?birth_date__gte=1990-03-01", "depuis le 1 mars 1990"),
+        ("/interactions?occurred_at__lt=2026-03-01T10:30", "avant 01/03/2026 10:30"),
+        ("/interactions?occurred_at__gte=2026-03-01", "depuis le 1 mars 2026"),
+        ("/interactions?occurred_at__gte=-30d", "depuis le il y a 30 jours"),
+    ],
+)
+def test_days_and_times_of_conditions_are_written_as_the_reader_does(login, unit, address, said):
+    from crm_kernel.access.models import AppUser
+
+    person = login("administrator", language="fr")
+    with unit() as uow:
+        uow.session.get(AppUser, person.user.id).timezone = "Europe/Paris"
+
+    chips = _text(person.get(address)).replace("\u202f", " ").replace("\xa0", " ")
+
+    assert said in chips, chips[:3000]
