@@ -86,8 +86,9 @@ def run_scheduled(uow: UnitOfWork, payload: Mapping[str, Any]) -> dict[str, Any]
         return None
     here = payload.get("checkpoint") or {"after": 0, "cause": str(uuid7()), "done": 0}
     cause = UUID(here["cause"])
-    if not rule.enabled:
-        note_passed_over(uow, rule, cause, _DISABLED)
+    if not rule.enabled or not rule.cron:
+        reason = _DISABLED if not rule.enabled else "it follows an event by now, no schedule"
+        note_passed_over(uow, rule, cause, reason)
         return None
     actor = act_for(uow, rule, f"rule-{cause.hex}")
     problem = problem_of(uow, rule)

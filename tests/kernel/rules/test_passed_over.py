@@ -1,4 +1,4 @@
-"""A rule does nothing for an event that is not its own any more or that nobody can read, and its log says so."""
+"""A rule does nothing for what it does not follow any more, or an event that nobody can read, and its log says so."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from crm_kernel.jobs.models import JobRow, JobState
 from crm_kernel.jobs.services import enqueue
 from crm_kernel.records.plan import record_type
 from crm_kernel.records.services import update_record
+from crm_kernel.rules.jobs import SCHEDULED
 from crm_kernel.rules.models import RUN, Rule
 
 
@@ -52,6 +53,23 @@ def test_a_rule_that_follows_another_event_by_now_leaves_its_old_one_alone(
 
     assert customer(made).notes is None
     assert [(run.outcome, run.reason) for run in runs()] == [("inert", "it follows another event by now")]
+
+
+def test_a_rule_that_follows_an_event_by_now_leaves_the_time_of_its_schedule_alone(
+    rule, factories, deliver_events, unit, runs, customer
+):
+    made_rule = rule(event=None, cron="30 7 * * 1-5")
+    made = factories.organization()
+    with unit() as uow:
+        enqueue(uow, SCHEDULED, {"rule": str(made_rule.uid)})
+        stored = uow.session.get_one(Rule, made_rule.id)
+        changes = {"event": "kernel.customer_updated", "cron": None}
+        update_record(uow, record_type("rule"), stored.uid, changes, version=stored.version)
+
+    deliver_events()
+
+    assert customer(made).notes is None
+    assert [(run.outcome, run.reason) for run in runs()] == [("inert", "it follows an event by now, no schedule")]
 
 
 def test_an_event_of_another_version_of_its_module_holds_up_no_other(
