@@ -59,6 +59,6 @@ class BulkRow(Model):
     #: By its public id: a key may be given again once its record is gone.
     record_uid: Mapped[uuid.UUID]
     outcome: Mapped[str] = mapped_column(sa.String(10), default=WAITING, server_default=WAITING)
-    reason: Mapped[str | None] = mapped_column(sa.String(500), info={"personal": True})
+    reason: Mapped[str | None] = mapped_column(sa.String(500), info={"personal": True, "retention": "30 days"})
 
     __table_args__ = (sa.UniqueConstraint("run_id", "record_uid"), sa.Index(None, "run_id", "outcome", "id"))

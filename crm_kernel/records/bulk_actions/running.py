@@ -25,6 +25,7 @@ from crm_kernel.contributions import Job, JobKind
 from crm_kernel.errors import CrmError, DatabaseUnavailable
 from crm_kernel.records.bulk_actions.applying import apply
 from crm_kernel.records.bulk_actions.asking import Change
+from crm_kernel.records.bulk_actions.forgetting import forgetting_job
 from crm_kernel.records.bulk_actions.models import (
     CANCELLED,
     CHANGED,
@@ -53,14 +54,15 @@ CHUNK = 50
 
 
 def jobs() -> list[Job]:
-    """Return the job of bulk runs."""
+    """Return the jobs of bulk runs: what does one, and the nightly end of what they keep."""
     return [
         Job(
             name=JOB,
             handler=run_chunk,
             kind=JobKind.CHUNKED,
             result=lambda payload: url_for("records.bulk_run_detail", uid=payload["run"]),
-        )
+        ),
+        forgetting_job(),
     ]
 
 
