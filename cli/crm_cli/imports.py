@@ -196,6 +196,64 @@ def undo(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume
         message(f"Why some were kept: crm import show {run}")
 
 
+@imports.command("discard")
+@_RUN
+@AS
+@dry_run_option
+@yes_option
+@instance_options
+def discard(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
+    """Delete a draft with its uploaded file: a file that nobody is going to import need not wait until it expires."""
+    from crm_kernel.records.importing import preparing
+
+    with instance.app().app_context():
+        actor = acting(email)
+        if not dry_run:
+            confirm(f"Delete the draft {run} and its file?", assume_yes=assume_yes)
+        with instance.writing(dry_run=dry_run) as uow:
+            uow.actor = actor
+            preparing.discard(uow, run)
+    message(f"The draft {run} is deleted." if not dry_run else f"Dry run: the draft {run} would be deleted.")
+
+
+@imports.command("mappings")
+@click.option("--record", "record", metavar="TYPE", help="Only those of these records: customer, sfa.opportunity, …")
+@json_option
+@instance_options
+def list_mappings(instance: Instance, record: str | None, as_json: bool) -> None:
+    """List the mappings that users keep on the pages and by the API, by name."""
+    from crm_kernel.records.importing import preparing
+
+    with instance.reading() as uow:
+        kept = preparing.saved_mappings(uow, record)
+        names = preparing.keepers(uow, kept)
+        rows = [
+            {"id": m.uid, "name": m.name, "record": m.record_type, "by": names[m.user_id], "shared": m.shared}
+            for m in kept
+        ]
+    echo_records(as_json, ("id", "name", "record", "by", "shared"), rows)
+
+
+@imports.command("delete-mapping")
+@click.argument("mapping", type=click.UUID, metavar="MAPPING")
+@AS
+@dry_run_option
+@yes_option
+@instance_options
+def delete_mapping(instance: Instance, mapping: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
+    """Delete a mapping that is kept. MAPPING is the id that crm import mappings prints."""
+    from crm_kernel.records.importing import preparing
+
+    with instance.app().app_context():
+        actor = acting(email)
+        if not dry_run:
+            confirm(f"Delete the mapping {mapping}?", assume_yes=assume_yes)
+        with instance.writing(dry_run=dry_run) as uow:
+            uow.actor = actor
+            preparing.delete_mapping(uow, mapping)
+    message(f"The mapping {mapping} {'would be' if dry_run else 'is'} deleted.")
+
+
 def _described(run: ImportRun) -> dict[str, Any]:
     totals = {name: sum(counts.get(name, 0) for counts in run.counts) for name in ("created", "updated", "refused")}
     return {

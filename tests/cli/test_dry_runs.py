@@ -37,6 +37,8 @@ DECLARED = "01990000-0000-7000-8000-00000000004d"
 BULK_RUN = "01990000-0000-7000-8000-00000000000e"
 DONE_RUN = "01990000-0000-7000-8000-00000000000e"
 STOPPED_RUN = "01990000-0000-7000-8000-00000000000f"
+DRAFT_RUN = "01990000-0000-7000-8000-0000000000d0"
+MAPPING = "01990000-0000-7000-8000-0000000000d1"
 WEBHOOK = "01990000-0000-7000-8000-00000000000e"
 SILENT = "01990000-0000-7000-8000-00000000000f"
 READY_JOB = "01990000-0000-7000-8000-000000000c07"
@@ -86,6 +88,8 @@ CALLS = {
     "import run": ["people.csv", "--record", "customer"],
     "import undo": [DONE_RUN],
     "import resume": [STOPPED_RUN],
+    "import discard": [DRAFT_RUN],
+    "import delete-mapping": [MAPPING],
     "customers duplicates scan": [],
     "customers duplicates train": ["--forget"],
     "customers duplicates dismiss": [PAIR],
@@ -340,6 +344,10 @@ def _store_rows(database: Path) -> None:
         UPDATE import_run SET uid = X'{DONE_RUN.replace("-", "")}' WHERE id = (SELECT min(id) FROM import_run);
         UPDATE import_run SET uid = X'{STOPPED_RUN.replace("-", "")}', state = 'stopped',
             checkpoint = '{{"source": 0, "rows": 0}}' WHERE id = (SELECT max(id) FROM import_run);
+        INSERT INTO import_run (uid, created_at, state, actor, channel, name, mapping, folder, files, uploaded, checkpoint, counts)
+            VALUES (X'{DRAFT_RUN.replace("-", "")}', {at}, 'draft', 'system', 'web', 'x.csv', '{{}}', '', '[]', 0, '{{}}', '[]');
+        INSERT INTO import_mapping (uid, name, record_type, source, user_id, shared, created_at)
+            SELECT X'{MAPPING.replace("-", "")}', 'Mine', 'customer', '{{}}', min(id), 0, {at} FROM app_user;
         UPDATE customer SET uid = X'{CUSTOMER.replace("-", "")}' WHERE id = (SELECT min(id) FROM customer);
         INSERT INTO contact_point
             (uid, customer_id, channel, value, value_normalized, is_primary, state, state_since, created_at, updated_at)

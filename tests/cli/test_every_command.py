@@ -19,7 +19,7 @@ READING = {
     "doctor", "demo show", "config show", "settings list",
     "identity-providers list", "identity-providers check", "sfa report",
     "consent link", "consent list", "consent purposes", "customers may-contact",
-    "import runs", "import show",
+    "import runs", "import show", "import mappings",
     "privacy retention list", "privacy retention plan", "privacy erased", "privacy receipts",
     "webhooks list", "webhooks deliveries",
     "views list", "views show",

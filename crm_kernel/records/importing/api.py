@@ -2,7 +2,7 @@
 
 ``POST /api/imports`` with the parts ``file``, ``record_type`` and, if the columns are not named as fields, ``mapping`` (one
 source of a mapping file, as TOML); ``dry_run=true`` tells the verdicts and changes nothing, ``/start`` then imports. An
-import under way is stopped and gone on with, and the rows it did not take are read as a file. Mappings that are kept are
+import under way is stopped and gone on with, a draft discarded, and the rows it did not take are read as a file. Mappings that are kept are
 those of the pages: ``saved`` names one, ``save_as`` keeps the one that is sent.
 """
 
@@ -28,6 +28,7 @@ from crm_kernel.records.importing.error_files import error_file, problem_text, s
 from crm_kernel.records.importing.forms import mapping_of
 from crm_kernel.records.importing.jobs import start_import, start_undo
 from crm_kernel.records.importing.mapping import plain_mapping
+from crm_kernel.records.importing.mappings_api import add_mappings
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.uploads import kept_upload
@@ -76,26 +77,11 @@ class ImportListSchema(Schema):
     items = fields.List(fields.Nested(ImportSchema), required=True)
 
 
-class ImportMappingSchema(Schema):
-    """A mapping that somebody keeps: one source as a mapping file says it, without the file's name."""
-
-    id = fields.UUID(required=True)
-    name = fields.String(required=True)
-    shared = fields.Boolean(required=True)
-    source = fields.Dict(keys=fields.String(), required=True)
-
-
-class ImportMappingListSchema(Schema):
-    """The mappings of a record type that the reader keeps or others share."""
-
-    items = fields.List(fields.Nested(ImportMappingSchema), required=True)
-
-
 def import_api() -> Blueprint:
     """Return the blueprint of ``/api/imports``; register it on the API so that it is documented."""
     blueprint = Blueprint("api_imports", __name__, url_prefix="/api/imports", description="Imports of files")
     blueprint.add_url_rule("", "all", _listing(blueprint))
-    blueprint.add_url_rule("/mappings/<kind>", "mappings", _mappings(blueprint))
+    add_mappings(blueprint)
     blueprint.add_url_rule("/<uuid:uid>", "one", _single(blueprint))
     blueprint.add_url_rule("/<uuid:uid>/errors", "errors", _errors(blueprint))
     blueprint.add_url_rule("/<uuid:uid>/verdicts", "verdicts", _verdicts(blueprint))
@@ -143,31 +129,23 @@ def _listing(blueprint: Blueprint) -> type[MethodView]:
     return Imports
 
 
-def _mappings(blueprint: Blueprint) -> type[MethodView]:
-    @permission("authenticated")
-    class Mappings(MethodView):
-        def get(self, kind: str) -> Response:
-            preparing.refuse_importer(current_uow().actor, record_type(kind))
-            found = preparing.saved_mappings(current_uow(), kind)
-            told = [{"id": one.uid, "name": one.name, "shared": one.shared, "source": one.source} for one in found]
-            return json_response({"items": told})
-
-    reads = {
-        "summary": "List the mappings of a record type that are kept or shared, by name",
-        "responses": reading_answers(ImportMappingListSchema, 404),
-    }
-    Mappings.get = cast("Any", blueprint.doc(**reads)(Mappings.get))  # type: ignore[method-assign]
-    return Mappings
-
-
 def _single(blueprint: Blueprint) -> type[MethodView]:
     @permission("authenticated")
     class Import(MethodView):
         def get(self, uid: UUID) -> Response:
             return json_response(_described(current_uow(), runs.run_of(current_uow(), uid)))
 
+        def delete(self, uid: UUID) -> Response:
+            preparing.discard(current_uow(), uid)
+            return Response(status=204)
+
     reads = {"summary": "Read how far an import is", "responses": reading_answers(ImportSchema, 404)}
+    drops = {
+        "summary": "Discard a draft: its rows and its file are deleted",
+        "responses": changing_answers(204, None, 404, 409),
+    }
     Import.get = cast("Any", blueprint.doc(**reads)(Import.get))  # type: ignore[method-assign]
+    Import.delete = cast("Any", blueprint.doc(**drops)(Import.delete))  # type: ignore[method-assign]
     return Import
 
 

@@ -7,6 +7,7 @@ is imported already. Every turn asks again what the one who began it may do.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from flask import current_app
 from flask_babel import force_locale
 
 from crm_kernel.access.actor import SYSTEM
-from crm_kernel.errors import DatabaseUnavailable
+from crm_kernel.errors import DatabaseUnavailable, NotFound
 from crm_kernel.records.custom_fields.current import learn_fields
 from crm_kernel.records.importing import runs
 from crm_kernel.records.importing.engine import Driver, Mode, Progress, patient_collector, stopped_text
@@ -90,7 +91,10 @@ def take_turn(uid: UUID, until: float = math.inf) -> bool:
     except DatabaseUnavailable:
         raise
     except Exception as error:  # whatever it is, nobody would take the run on: it must not say that it is running
-        with writing(SYSTEM, channel="import", request_id=uid.hex) as uow:
+        with (
+            suppress(NotFound),
+            writing(SYSTEM, channel="import", request_id=uid.hex) as uow,
+        ):  # discarded: nothing to do
             runs.stop_run(uow, runs.locked_run(uow, runs.run_of(uow, uid).id), stopped_text(None, error))
         return False
     if driver is None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -25,7 +23,7 @@ from crm_kernel.records.importing import undoing
 from crm_kernel.records.importing.continuing import take_turn
 from crm_kernel.records.importing.models import ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.runs import UNDER_WAY, actor_by_key
-from crm_kernel.records.importing.uploads import sweep
+from crm_kernel.records.importing.uploads import drop_upload, sweep
 from crm_kernel.unit_of_work import reading
 
 if TYPE_CHECKING:
@@ -121,9 +119,7 @@ def _expire(uow: UnitOfWork, run: ImportRun) -> None:
     run.expired_at = uow.now
     if run.state == RunState.UNDOING:
         run.state, run.failure = RunState.UNDONE, _("Its rows expired before all of it was taken back.")
-    if run.uploaded:
-        folder = Path(run.folder)
-        uow.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+    drop_upload(uow, run)
 
 
 def _page(payload: Mapping[str, Any]) -> str:

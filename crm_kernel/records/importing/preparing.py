@@ -6,6 +6,7 @@ process takes it on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -13,13 +14,15 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from crm_kernel.errors import Conflict, Forbidden
+from crm_kernel.access.models import AppUser
+from crm_kernel.errors import Conflict, Forbidden, NotFound
 from crm_kernel.records.importing import runs
 from crm_kernel.records.importing.jobs import start_import
 from crm_kernel.records.importing.mapping import Mapping
 from crm_kernel.records.importing.models import ImportMapping, ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.stored_mappings import mapping_as_json
+from crm_kernel.records.importing.uploads import drop_upload
 from crm_kernel.records.plan import record_types
 from crm_kernel.records.record_type import RecordType
 
@@ -136,16 +139,70 @@ def stop(uow: UnitOfWork, uid: UUID) -> ImportRun:
     return run
 
 
+def discard(uow: UnitOfWork, uid: UUID) -> None:
+    """Forget a draft: the run, what was rehearsed of it and, after the commit, its uploaded file.
+
+    Raises:
+        NotFound, Forbidden: as for ``start``.
+        Conflict: it is no draft: what an import did is kept until it expires.
+    """
+    run = runs.run_of(uow, uid)
+    runs.authorize_change(uow.actor, run)
+    run = runs.locked_run(uow, run.id)
+    if run.state != RunState.DRAFT:
+        raise Conflict(_("Only a draft can be discarded: the state of this import is %(state)s.", state=run.state))
+    drop_upload(uow, run)
+    uow.session.execute(sa.delete(ImportRow).where(ImportRow.run_id == run.id))
+    uow.session.delete(run)
+    uow.session.flush()
+
+
 def is_mapped(run: ImportRun) -> bool:
     """Say whether a run has its meaning."""
     return bool(run.mapping.get("sources"))
 
 
-def saved_mappings(uow: UnitOfWork, record_type: str) -> list[ImportMapping]:
-    """Return the mappings of a type that the actor keeps or others share, by name; one query."""
-    own = sa.or_(ImportMapping.user_id == (uow.actor.user_id or 0), ImportMapping.shared)
-    query = sa.select(ImportMapping).where(ImportMapping.record_type == record_type, own)
+def saved_mappings(uow: UnitOfWork, record_type: str | None = None) -> list[ImportMapping]:
+    """Return the mappings, of a type or of all, that the actor keeps or others share, by name; one query.
+
+    The system, which the command line acts as, sees those of all.
+    """
+    query = sa.select(ImportMapping).where(_offered(uow.actor))
+    if record_type is not None:
+        query = query.where(ImportMapping.record_type == record_type)
     return list(uow.session.scalars(query.order_by(ImportMapping.name, ImportMapping.id)))
+
+
+def keepers(uow: UnitOfWork, kept: Sequence[ImportMapping]) -> dict[int, str]:
+    """Return the names of those who keep mappings, by their keys; one query."""
+    query = sa.select(AppUser.id, AppUser.name).where(AppUser.id.in_({one.user_id for one in kept}))
+    return {row[0]: row[1] for row in uow.session.execute(query)} if kept else {}
+
+
+def may_delete(actor: Actor, kept: ImportMapping) -> bool:
+    """Say whether the actor may delete a mapping: it is his, or he looks after the imports of all."""
+    return actor.kind == "system" or kept.user_id == actor.user_id or actor.may(runs.CHANGE_OTHERS)
+
+
+def delete_mapping(uow: UnitOfWork, uid: UUID) -> None:
+    """Forget a mapping that is kept; imports that were made with it keep what they were told.
+
+    Raises:
+        NotFound: there is none, or none that is offered to the actor.
+        Forbidden: it is somebody else's.
+    """
+    kept = uow.session.scalar(sa.select(ImportMapping).where(ImportMapping.uid == uid, _offered(uow.actor)))
+    if kept is None:
+        raise NotFound(_("There is no such mapping."))
+    if not may_delete(uow.actor, kept):
+        raise Forbidden(_("This mapping is kept by %(who)s.", who=keepers(uow, [kept])[kept.user_id]))
+    uow.session.delete(kept)
+    uow.session.flush()
+
+
+def _offered(actor: Actor) -> sa.ColumnElement[bool]:
+    own = sa.or_(ImportMapping.user_id == (actor.user_id or 0), ImportMapping.shared)
+    return sa.true() if actor.kind == "system" else own
 
 
 def save_mapping(uow: UnitOfWork, name: str, record_type: str, source: dict[str, Any], *, audience: str) -> None:

@@ -86,6 +86,24 @@ def described(run: ImportRun) -> dict[str, Any]:
     }
 
 
+def kept_mappings(uow: UnitOfWork, record_type: str | None = None) -> list[dict[str, Any]]:
+    """Return what pages show of mappings that the actor keeps or others share, of one type or of all that he may import."""
+    importable = {kind.name: kind.label_plural for kind in preparing.importable_types(uow.actor)}
+    kept = [one for one in preparing.saved_mappings(uow, record_type) if record_type or one.record_type in importable]
+    names = preparing.keepers(uow, kept)
+    return [
+        {
+            "id": one.uid,
+            "name": one.name,
+            "kind": importable.get(one.record_type, one.record_type),
+            "by": names[one.user_id],
+            "shared": one.shared,
+            "deletable": preparing.may_delete(uow.actor, one),
+        }
+        for one in kept
+    ]
+
+
 def problems_of(uow: UnitOfWork, run: ImportRun) -> list[dict[str, Any]]:
     """Return the first rows that are not imported, in the order of the file, with why."""
     query = sa.select(ImportRow).where(ImportRow.run_id == run.id, ImportRow.verdict.in_(_NOT_TAKEN))

@@ -52,6 +52,13 @@ def kept_upload(stream: IO[bytes], filename: str) -> Iterator[Path]:
         raise
 
 
+def drop_upload(uow: UnitOfWork, run: ImportRun) -> None:
+    """Remove the folder of a run's file after the commit; what was not uploaded is not the run's own and stays."""
+    if run.uploaded:
+        folder = Path(run.folder)
+        uow.after_commit(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
 def sweep(uow: UnitOfWork) -> None:
     """Remove the folders of a day and more that no run needs (any more), after the commit; one query."""
     long_ago = time.time() - GRACE

@@ -17,7 +17,7 @@ from crm_kernel.records.importing import forms, preparing, runs, undoing
 from crm_kernel.records.importing.error_files import error_file, streamed
 from crm_kernel.records.importing.jobs import is_undo_over, start_undo
 from crm_kernel.records.importing.models import ImportRun, RunState
-from crm_kernel.records.importing.presenting import SHOWN, described, kept_by_undoing, problems_of
+from crm_kernel.records.importing.presenting import SHOWN, described, kept_by_undoing, kept_mappings, problems_of
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.sheets import sheet_names
 from crm_kernel.records.importing.sources import Source, format_of, open_source
@@ -55,8 +55,13 @@ def listing() -> str:
     """List the imports that the reader may see, newest first, with the form for a new file."""
     uow = current_uow()
     kinds = [(kind.name, kind.label_plural) for kind in preparing.importable_types(uow.actor)]
-    found = [described(run) for run in runs.recent_runs(uow, limit=_PAGE)]
-    return render_template("imports/list.html", runs=found, kinds=kinds, chosen=request.args.get("type", "customer"))
+    return render_template(
+        "imports/list.html",
+        runs=[described(run) for run in runs.recent_runs(uow, limit=_PAGE)],
+        mappings=kept_mappings(uow),
+        kinds=kinds,
+        chosen=request.args.get("type", "customer"),
+    )
 
 
 @blueprint.post("")
@@ -163,6 +168,24 @@ def undo(uid: UUID) -> Any:
     return redirect(url_for("imports.detail", uid=uid), 303)
 
 
+@blueprint.post("/<uuid:uid>/discard")
+@permission("authenticated")
+def discard(uid: UUID) -> Any:
+    """Delete a draft and its file."""
+    preparing.discard(current_uow(), uid)
+    flash(_("The draft and its file are deleted."), "success")
+    return redirect(url_for("imports.listing"), 303)
+
+
+@blueprint.post("/mappings/<uuid:uid>/delete")
+@permission("authenticated")
+def delete_mapping(uid: UUID) -> Any:
+    """Delete a mapping that is kept."""
+    preparing.delete_mapping(current_uow(), uid)
+    flash(_("The mapping is deleted."), "success")
+    return redirect(url_for("imports.listing"), 303)
+
+
 @blueprint.get("/<uuid:uid>/errors")
 @own_unit
 @permission("authenticated")
@@ -201,7 +224,7 @@ def _mapping_page(
         said=said,
         found=source.detected,
         sheets=sheet_names(_file(run)) if source.kind == "xlsx" else [],
-        saved=preparing.saved_mappings(uow, plan.record_type.name),
+        saved=kept_mappings(uow, plan.record_type.name),
         kind=plan.record_type,
     )
 

@@ -27,7 +27,7 @@ from crm_kernel.database import utcnow
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.jobs.models import JobRow, JobSchedule
 from crm_kernel.records.fields import Choice
-from crm_kernel.records.importing.models import ImportRun
+from crm_kernel.records.importing.models import ImportMapping, ImportRun
 from crm_kernel.records.plan import FieldPlan, Kind, plan_of, record_types
 from crm_kernel.records.record_type import RecordType
 from crm_kernel.records.services import create_record
@@ -92,6 +92,7 @@ REACH: dict[str, type[Any]] = {
     "admin": StoredEvent,
     "api_audit": AuditLog,
     "api_imports": ImportRun,
+    "api_imports.mapping": ImportMapping,
     "api_duplicate": DuplicateCandidate,
     "api_job_schedules": JobSchedule,
     "api_jobs": JobRow,
@@ -100,6 +101,7 @@ REACH: dict[str, type[Any]] = {
     "audit": AuditLog,
     "duplicates": DuplicateCandidate,
     "imports": ImportRun,
+    "imports.delete_mapping": ImportMapping,
     "jobs": JobRow,
     "jobs.change_schedule": JobSchedule,
     "schedules": JobSchedule,
