@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from types import SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -57,7 +57,9 @@ class PluginManager:
                 raise RegistrationError(name, "hook", found=called, expected="a name not declared yet")
             found[called] = hook
         if found:
-            self._pluggy.add_hookspecs(SimpleNamespace(**found))
+            declared = ModuleType(f"hooks of {name}")
+            vars(declared).update(found)
+            self._pluggy.add_hookspecs(declared)
 
     @property
     def hooks(self) -> list[str]:
