@@ -26,6 +26,23 @@ if TYPE_CHECKING:
     from crm_kernel.access.actor import Actor
     from crm_kernel.unit_of_work import UnitOfWork
 
+#: What modules may use in their commands; the rest of ``crm_cli`` may change any day.
+__all__ = [
+    "ExitCode",
+    "Instance",
+    "confirm",
+    "dry_run_option",
+    "echo_json",
+    "echo_records",
+    "echo_table",
+    "instance_options",
+    "json_option",
+    "message",
+    "progress",
+    "warn",
+    "yes_option",
+]
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

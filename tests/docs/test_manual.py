@@ -20,7 +20,7 @@ READMES = [*ROOT.glob("*.md"), ROOT / "cli" / "README.md", *ROOT.glob("plugins/*
 #: What follows ``crm`` in code: at the start of a line of a block, after a prompt, or in a span.
 _COMMAND = re.compile(r"(?:^|`|^\$ )crm ((?:[a-z|-]+ ?|--[a-z-]+ ?|[A-Z|]+ ?|….*)+)", re.MULTILINE)
 #: Modules of examples have commands that nobody has installed.
-_MADE_UP = {"x"}
+_MADE_UP = {"x", "toybank"}
 #: A link or a picture (``![…](…)``) of this repository.
 _LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)([^)#]+)(?:#[^)]*)?\)")
 
