@@ -41,5 +41,7 @@ class InteractionSchema(Schema):
     external_ref = Text(255, dump_only=True, metadata={"label": _l("Reference in the source"), "computed": True})
     subject_type = Text(80, dump_only=True, metadata={"label": _l("About"), "computed": True, "show_as": "record_type"})
     subject_id = fields.UUID(
-        attribute="subject_uid", dump_only=True, metadata={"label": _l("Id of what it is about"), "computed": True}
+        attribute="subject_uid",
+        dump_only=True,
+        metadata={"label": _l("Id of what it is about"), "computed": True, "show_as": "subject"},
     )

@@ -17,10 +17,11 @@ from crm_kernel.access.policy import allowed, permitted, visible
 from crm_kernel.records.pages.cards import card_of
 from crm_kernel.records.pages.masking import masked_context
 from crm_kernel.records.pages.one_field import editable_fields
-from crm_kernel.records.pages.presenting import cell_kind, cell_of, extension_facts, facts_of, title_of
-from crm_kernel.records.plan import Kind, TypePlan, plan_of, said_title, target_of
+from crm_kernel.records.pages.presenting import cell_kind, cell_of, extension_facts, facts_of, record_url, title_of
+from crm_kernel.records.plan import Kind, TypePlan, plan_of, record_types, said_title, target_of
 from crm_kernel.records.reading import sees
 from crm_kernel.records.record_type import RecordType
+from crm_kernel.records.subjects import titles_of
 from crm_kernel.unit_of_work import current_uow
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
     groups = [{"title": section.title, "facts": facts_of(plan, item, section.fields)} for section in sections] + [
         {"title": _("Record"), "facts": facts_of(plan, item, rest)}
     ]
+    _name_subject(uow, plan, item, groups)
     groups = [group for group in groups if group["facts"]] + extension_facts(plan, item)
     if may_update:
         _make_editable(uow, plan, item, groups)
@@ -85,6 +87,19 @@ def detail_context(uow: UnitOfWork, record_type: RecordType, record: Any, item: 
         "panels": panels(uow, record_type, record),
         **masked_context(uow.actor, own),
     }
+
+
+def _name_subject(
+    uow: UnitOfWork, plan: TypePlan, item: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
+) -> None:
+    """Call what the record is about by its name and link to it, instead of an id; one query if it is about any."""
+    for fact in (fact for group in groups for fact in group["facts"]):
+        if plan.fields[fact["name"]].field.metadata.get("show_as") != "subject":
+            continue
+        about = record_types().get(item.get("subject_type") or "")
+        place = about and (about.name, UUID(str(fact["value"])))
+        if about and place and (title := titles_of(uow, [place]).get(place)):
+            fact |= {"label": about.label, "text": title, "url": record_url(about, place[1])}
 
 
 def _make_editable(

@@ -2,7 +2,8 @@
 
 ``language`` (``fr`` → French), ``record_type`` (``sfa.opportunity`` → Opportunity), ``module`` (``sfa`` → SFA; nothing for
 the kernel), ``event`` (``sfa.opportunity_won`` → Opportunity won), ``base_money`` (an amount in the base currency),
-``person_name`` (a name in the reader's order; with ``kind``, ``language`` and ``sort_name`` of the same record).
+``person_name`` (a name in the reader's order; with ``kind``, ``language`` and ``sort_name`` of the same record), ``subject``
+(on the record's page: the id of what it is about, of the type ``subject_type``, as that record's name and page).
 """
 
 from __future__ import annotations

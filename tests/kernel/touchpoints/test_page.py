@@ -6,10 +6,12 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
+import sqlalchemy as sa
 
 from crm_kernel.customers.models import Customer
 from crm_kernel.customers.relationships import create_relationship
 from crm_kernel.customers.services import create_customer
+from crm_kernel.sales.models import Sale
 from crm_kernel.sales.services import record_sale
 from crm_kernel.touchpoints.services import record_interaction
 
@@ -118,3 +120,18 @@ def test_the_timeline_of_a_hidden_customer_is_not_found(login, ada, unit):
     with unit() as uow:
         uow.session.query(Customer).filter_by(uid=ada).one().owner_id = browser.user.id
     assert browser.get(f"/customers/{ada}/timeline?before=2030-01-01T00:00:00%2B00:00_{ada}").status_code == 200
+
+
+def test_the_page_of_a_contact_names_what_it_is_about_and_leads_there(login, unit, ada):
+    with unit() as uow:
+        sale = uow.session.scalars(sa.select(Sale)).one()
+        usual = {"kind": "call", "channel": "phone", "direction": "out", "summary": "Thanks", "source_plugin": "css"}
+        customer = uow.session.get_one(Customer, sale.customer_id)
+        contact = record_interaction(uow, customer, **usual, subject_type="sale", subject_uid=sale.uid)
+        uids = contact.uid, sale.uid
+
+    page = login("administrator").get(f"/interactions/{uids[0]}").get_data(as_text=True)
+
+    assert f'<a href="/sales/{uids[1]}">Engine</a>' in page
+    assert f">{uids[1]}<" not in page
+    assert "Id of what it is about" not in page
