@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from crm_kernel.customers.merging.book import CHANGED, CREATED, MOVED, REMOVED, Row, advanced, numbered
 from crm_kernel.customers.merging.json_member import is_member, with_member
 from crm_kernel.customers.merging.models import MergeItem
-from crm_kernel.data_map.tables import reflected_tables
+from crm_kernel.data_map.tables import foreign_keys, reflected_tables
 from crm_kernel.data_map.values import decoded, row_from_json
 
 if TYPE_CHECKING:
@@ -120,8 +120,14 @@ class Undoer:
             return None
 
     def _delete(self, table: sa.Table, number: int, _step: Row) -> None:
+        """Delete rows that exist because of the merge, but for those that rows written since refer to."""
+        children = [key for key in foreign_keys(self.uow) if key.referred == table.name]
+        needed = [sa.exists().where(_column(key.table, key.column) == table.c[key.key]) for key in children]
         for item in self._items(number):
-            self.connection.execute(sa.delete(table).where(self._is(table, item)))
+            mine = self._is(table, item)
+            stays = self.connection.execute(sa.select(sa.literal(1)).where(mine, sa.or_(sa.false(), *needed))).first()
+            if stays or self._tried(sa.delete(table).where(mine)) is None:
+                self.since[table.name][KEPT] += 1
 
     def _items(self, number: int) -> list[Any]:
         item: Any = MergeItem.__table__
@@ -134,6 +140,10 @@ class Undoer:
             return mine
         key = row_from_json(table, item.row_key)
         return sa.and_(*(table.c[name] == value for name, value in key.items()))
+
+
+def _column(table: str, name: str) -> sa.ColumnClause[Any]:
+    return sa.table(table, sa.column(name)).c[name]
 
 
 def _as_before(name: str, now: Any, before: Any, after: Any) -> tuple[Any, bool]:

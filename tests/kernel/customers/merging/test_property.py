@@ -180,7 +180,7 @@ def test_unmerging_gives_back_every_column(
         assert snapshot() == before
 
 
-@settings(max_examples=100, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(one=PARTS, other=PARTS, things=THINGS, edits=EDITS)
 def test_what_was_changed_since_never_stops_an_unmerge(
     toybank, uow, same_tables, person, factories, one, other, things, edits

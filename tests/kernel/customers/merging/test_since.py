@@ -67,6 +67,25 @@ def test_rows_whose_place_was_taken_since_stay_with_the_survivor(uow, person, sh
     assert run.since == {"shop_profile": {"kept": 1}, "shop_point": {"kept": 1}}
 
 
+def test_a_row_that_rows_written_since_hang_on_stays_with_them(uow, person, shop):
+    source, target = person(), person()
+    shop("profile", customer_id=source.id, card="123")
+    key = "customer_id BIGINT REFERENCES shop_profile(customer_id) ON DELETE CASCADE"
+    uow.session.execute(sa.text(f"CREATE TABLE shop_visit (id INTEGER PRIMARY KEY, {key})"))
+    visit = "INSERT INTO shop_visit (id, customer_id) VALUES (:id, :who)"
+    uow.session.execute(sa.text(visit), {"id": 1, "who": source.id})
+    uow.session.execute(sa.text("UPDATE shop_profile SET card = NULL"))
+    run = merge(uow, source, target)
+    uow.session.execute(sa.text(visit), {"id": 2, "who": target.id})
+
+    unmerge(uow, run)
+
+    visits = uow.session.execute(sa.text("SELECT id, customer_id FROM shop_visit ORDER BY id")).all()
+    assert visits == [(1, source.id), (2, target.id)]
+    assert [row[0] for row in shop.rows("profile")] == [source.id, target.id]
+    assert run.since == {"shop_visit": {"written": 1}, "shop_profile": {"kept": 1}}
+
+
 def test_a_column_that_is_gone_counts_as_missing(uow, person, shop):
     source, target = person(), person()
     shop("basket", id=1, customer_id=source.id, note="mine")
