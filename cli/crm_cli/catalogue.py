@@ -12,6 +12,7 @@ from crm_cli.common import (
     Instance,
     confirm,
     dry_run_option,
+    echo_done,
     echo_json,
     echo_table,
     instance_options,
@@ -124,8 +125,9 @@ def bulk(
 @AS
 @dry_run_option
 @yes_option
+@json_option
 @instance_options
-def undo(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
+def undo(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume_yes: bool, as_json: bool) -> None:
     """Take a bulk run back, in the background: former values return where nobody changed them since."""
     from crm_kernel.records.bulk_actions import services
     from crm_kernel.records.plan import record_type
@@ -136,13 +138,14 @@ def undo(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume
         actor = acting(email)
         with reading(actor, channel="cli") as uow:
             number = record_of(uow, record_type("bulk_run"), run).changed
+        found: dict[str, Any] = {"run": None, "count": number}
         if dry_run:
             message(f"Dry run: the changes of {number} records would be taken back.")
-            return
-        confirm(f"Take back the change of {number} records?", assume_yes=assume_yes)
-        with writing(actor, channel="cli") as uow:
-            back = services.undo(uow, record_of(uow, record_type("bulk_run"), run))
-            message(f"Run {back.uid} is started.")
+        else:
+            confirm(f"Take back the change of {number} records?", assume_yes=assume_yes)
+            with writing(actor, channel="cli") as uow:
+                found["run"] = services.undo(uow, record_of(uow, record_type("bulk_run"), run)).uid
+    echo_done(found, f"Run {found['run']} is started.", as_json=as_json, dry_run=dry_run)
 
 
 def _previewed(actor: Actor, record_type: RecordType, change: Change, chosen: Chosen) -> dict[str, Any]:

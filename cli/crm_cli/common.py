@@ -213,6 +213,14 @@ def echo_records(as_json: bool, columns: Sequence[str], records: Sequence[Mappin
         echo_table(columns, ([record.get(column) for column in columns] for record in records))
 
 
+def echo_done(found: Any, text: str, *, as_json: bool, dry_run: bool) -> None:
+    """Answer a command that changes something: what it changed as JSON, else a message; a dry run says nothing is done."""
+    if as_json:
+        echo_json(found)
+    elif not dry_run:
+        message(text)
+
+
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """Yield ``advance(steps)``; draws a bar on stderr if that is a terminal, else stays silent."""

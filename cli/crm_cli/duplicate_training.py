@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crm_cli.common import Instance, dry_run_option, echo_json, instance_options, json_option, message
+from crm_cli.common import Instance, dry_run_option, echo_done, instance_options, json_option
 
 if TYPE_CHECKING:
     from crm_kernel.customers.duplicates.profiles import Profile
@@ -57,10 +57,8 @@ def train(
             weights = weights.with_prior(default_weights(_number(uow)).prior)
         teach(uow, weights, by="splink")
     shown: dict[str, Any] = {"customers": len(profiles), "prior": weights.prior, "m": weights.m, "u": weights.u}
-    if as_json:
-        echo_json(shown)
-    else:
-        message(f"Learnt from {len(profiles)} customers. Score the open pairs anew: crm customers duplicates scan")
+    text = f"Learnt from {len(profiles)} customers. Score the open pairs anew: crm customers duplicates scan"
+    echo_done(shown, text, as_json=as_json, dry_run=dry_run)
 
 
 def _forget(instance: Instance, *, dry_run: bool, as_json: bool) -> None:
@@ -68,10 +66,8 @@ def _forget(instance: Instance, *, dry_run: bool, as_json: bool) -> None:
 
     with instance.writing(dry_run=dry_run) as uow:
         found = forget_teaching(uow)
-    if as_json:
-        echo_json({"forgotten": found})
-    else:
-        message("Forgotten: the next scan learns by itself." if found else "Nothing was trained.")
+    text = "Forgotten: the next scan learns by itself." if found else "Nothing was trained."
+    echo_done({"forgotten": found}, text, as_json=as_json, dry_run=dry_run)
 
 
 def _of_file(file: Path, columns: tuple[str, ...]) -> list[Profile]:

@@ -124,13 +124,19 @@ def retry(
 @_EVENT_ID
 @click.option("--subscriber", required=True, help="Who is to get it once more.")
 @dry_run_option
+@json_option
 @instance_options
-def replay(instance: Instance, event_id: UUID, subscriber: str, dry_run: bool) -> None:
+def replay(instance: Instance, event_id: UUID, subscriber: str, dry_run: bool, as_json: bool) -> None:
     """Deliver an event once more to one subscriber, also if that has had it: for a module enabled later."""
-    from crm_kernel.events import services
+    from crm_kernel.events import queries, services
 
     with instance.writing(dry_run=dry_run) as uow:
         services.replay_event(uow, event_id, subscriber=subscriber)
+        key = queries.event(uow, event_id).id
+        jobs = [job for job in queries.deliveries_of(uow, [key])[key] if job.name == subscriber]
+        found = _delivery(max(jobs, key=lambda job: job.id))
+    if as_json:
+        echo_json(found)
     message(f"{event_id} {'would be' if dry_run else 'will be'} delivered to {subscriber} once more.")
 
 

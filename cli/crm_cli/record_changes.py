@@ -127,16 +127,29 @@ def update(
 @AS
 @dry_run_option
 @yes_option
+@json_option
 @instance_options
-def delete(instance: Instance, record_type: str, uid: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
-    """Delete a record of TYPE for good."""
+def delete(
+    instance: Instance,
+    record_type: str,
+    uid: UUID,
+    email: str | None,
+    dry_run: bool,
+    assume_yes: bool,
+    as_json: bool,
+) -> None:
+    """Delete a record of TYPE for good; --json prints what it was."""
+    from crm_kernel.records.reading import read_one
     from crm_kernel.records.services import delete_record
 
     if not dry_run:
         confirm(f"Delete {record_type} {uid}?", assume_yes=assume_yes)
     with _unit(instance, email, dry_run) as uow:
         kind = _offering(record_type, "delete")
+        found = read_one(uow, kind, uid)
         delete_record(uow, kind, uid, version=_version(uow, kind, uid))
+    if as_json:
+        echo_json(found)
 
 
 @click.command("act")

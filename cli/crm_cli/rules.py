@@ -10,6 +10,7 @@ import click
 from crm_cli.common import (
     Instance,
     dry_run_option,
+    echo_done,
     echo_json,
     echo_records,
     echo_table,
@@ -96,29 +97,33 @@ def runs(instance: Instance, rule: str, outcome: str | None, limit: int, as_json
 @rules.command("enable")
 @_rule_argument
 @dry_run_option
+@json_option
 @instance_options
-def enable(instance: Instance, rule: str, dry_run: bool) -> None:
+def enable(instance: Instance, rule: str, dry_run: bool, as_json: bool) -> None:
     """Let a RULE run from now on, as whoever changed it last, or as the system where it says so."""
     from crm_kernel.rules.services import enable_rule
 
     with instance.writing(dry_run=dry_run) as uow:
         found = _find(uow, rule)
         enable_rule(uow, found)
-        message(f"{found.name} runs from now on.")
+        described = _described(uow, found)
+    echo_done(described, f"{described['name']} runs from now on.", as_json=as_json, dry_run=dry_run)
 
 
 @rules.command("disable")
 @_rule_argument
 @dry_run_option
+@json_option
 @instance_options
-def disable(instance: Instance, rule: str, dry_run: bool) -> None:
+def disable(instance: Instance, rule: str, dry_run: bool, as_json: bool) -> None:
     """Let a RULE rest."""
     from crm_kernel.rules.services import disable_rule
 
     with instance.writing(dry_run=dry_run) as uow:
         found = _find(uow, rule)
         disable_rule(uow, found)
-        message(f"{found.name} rests.")
+        described = _described(uow, found)
+    echo_done(described, f"{described['name']} rests.", as_json=as_json, dry_run=dry_run)
 
 
 @rules.command("dry-run")

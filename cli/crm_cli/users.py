@@ -12,6 +12,7 @@ import click
 from crm_cli.common import (
     Instance,
     dry_run_option,
+    echo_done,
     echo_json,
     echo_records,
     instance_options,
@@ -21,11 +22,10 @@ from crm_cli.common import (
 from crm_cli.invitations import invitations, invite
 from crm_cli.reset_link import reset_link
 from crm_cli.teams import team_named
+from crm_cli.user_changes import changed, described
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-    from crm_kernel.access.models import AppUser
 
 _EMAIL = click.argument("email")
 _PASSWORD_STDIN = click.option(
@@ -84,7 +84,7 @@ def create(
             name_order=name_order,
             roles=roles,
         )
-        created = {**_described(user), "roles": list(roles)}
+        created = {**described(user), "roles": list(roles)}
     _show_password(created, None if password_stdin or dry_run else password, as_json)
 
 
@@ -105,7 +105,7 @@ def list_users(instance: Instance, as_json: bool) -> None:
         teams = dict(uow.session.execute(sa.select(Team.id, Team.name)).all())
         found = uow.session.scalars(sa.select(AppUser).order_by(AppUser.email))
         rows = [
-            {**_described(user), "team": teams.get(user.team_id or 0), "roles": sorted(roles.get(user.id, []))}
+            {**described(user), "team": teams.get(user.team_id or 0), "roles": sorted(roles.get(user.id, []))}
             for user in found
         ]
     shown = rows if as_json else [{**row, "roles": ", ".join(row["roles"])} for row in rows]
@@ -115,27 +115,27 @@ def list_users(instance: Instance, as_json: bool) -> None:
 @users.command("deactivate")
 @_EMAIL
 @dry_run_option
+@json_option
 @instance_options
-def deactivate(instance: Instance, email: str, dry_run: bool) -> None:
+def deactivate(instance: Instance, email: str, dry_run: bool, as_json: bool) -> None:
     """Lock a user out from the next request on; what he owns stays his."""
     from crm_kernel.access import services
 
-    with instance.writing(dry_run=dry_run) as uow:
-        services.deactivate_user(uow, services.user_by_email(uow, email))
-    message(f"{email} is inactive.")
+    found = changed(instance, email, services.deactivate_user, dry_run=dry_run)
+    echo_done(found, f"{email} is inactive.", as_json=as_json, dry_run=dry_run)
 
 
 @users.command("activate")
 @_EMAIL
 @dry_run_option
+@json_option
 @instance_options
-def activate(instance: Instance, email: str, dry_run: bool) -> None:
+def activate(instance: Instance, email: str, dry_run: bool, as_json: bool) -> None:
     """Let a deactivated user in again."""
     from crm_kernel.access import services
 
-    with instance.writing(dry_run=dry_run) as uow:
-        services.activate_user(uow, services.user_by_email(uow, email))
-    message(f"{email} is active.")
+    found = changed(instance, email, services.activate_user, dry_run=dry_run)
+    echo_done(found, f"{email} is active.", as_json=as_json, dry_run=dry_run)
 
 
 @users.command("reset-password")
@@ -152,10 +152,10 @@ def reset_password(instance: Instance, email: str, password_stdin: bool, dry_run
     with instance.writing(dry_run=dry_run) as uow:
         user = services.user_by_email(uow, email)
         services.set_password(uow, user, password)
-        described = _described(user)
-    _show_password(described, None if password_stdin or dry_run else password, as_json)
+        found = described(user)
+    _show_password(found, None if password_stdin or dry_run else password, as_json)
     if not dry_run:
-        message(f"The password of {described['email']} is set; his sessions and API tokens have ended.")
+        message(f"The password of {found['email']} is set; his sessions and API tokens have ended.")
 
 
 @users.command("token")
@@ -215,15 +215,18 @@ def roles(instance: Instance, as_json: bool) -> None:
 @click.argument("role")
 @click.option("--remove", is_flag=True, help="Take the role from the user instead.")
 @dry_run_option
+@json_option
 @instance_options
-def assign(instance: Instance, email: str, role: str, remove: bool, dry_run: bool) -> None:
+def assign(instance: Instance, email: str, role: str, remove: bool, dry_run: bool, as_json: bool) -> None:
     """Give a user a role, or take it from him; his sessions end."""
     from crm_kernel.access import services
 
-    with instance.writing(dry_run=dry_run) as uow:
-        change = services.unassign_role if remove else services.assign_role
-        change(uow, services.user_by_email(uow, email), services.role_named(uow, role))
-    message(f"{email} {'no longer holds' if remove else 'holds'} {role}.")
+    change = services.unassign_role if remove else services.assign_role
+    found = changed(
+        instance, email, lambda uow, user: change(uow, user, services.role_named(uow, role)), dry_run=dry_run
+    )
+    text = f"{email} {'no longer holds' if remove else 'holds'} {role}."
+    echo_done(found, text, as_json=as_json, dry_run=dry_run)
 
 
 @users.command("sessions")
@@ -233,10 +236,11 @@ def assign(instance: Instance, email: str, role: str, remove: bool, dry_run: boo
 def sessions(instance: Instance, email: str, as_json: bool) -> None:
     """List the browsers a user is logged in with, the last seen first."""
     from crm_kernel.access import services
-    from crm_kernel.access.sessions import described, sessions_of
+    from crm_kernel.access.sessions import described as shown
+    from crm_kernel.access.sessions import sessions_of
 
     with instance.reading() as uow:
-        rows = [described(row) for row in sessions_of(uow, services.user_by_email(uow, email))]
+        rows = [shown(row) for row in sessions_of(uow, services.user_by_email(uow, email))]
     echo_records(as_json, ("device", "address", "method", "created_at", "seen_at"), rows)
 
 
@@ -244,33 +248,33 @@ def sessions(instance: Instance, email: str, as_json: bool) -> None:
 @_EMAIL
 @click.option("--session", type=click.UUID, help="Only this one; ids: crm users sessions EMAIL --json.")
 @dry_run_option
+@json_option
 @instance_options
-def sign_out(instance: Instance, email: str, session: UUID | None, dry_run: bool) -> None:
+def sign_out(instance: Instance, email: str, session: UUID | None, dry_run: bool, as_json: bool) -> None:
     """End every session of a user, or one; his API tokens stay."""
     from crm_kernel.access import services
     from crm_kernel.access.sessions import end_session
 
-    with instance.writing(dry_run=dry_run) as uow:
-        user = services.user_by_email(uow, email)
-        if session is None:
-            services.end_sessions(uow, user)
-        else:
-            end_session(uow, user, session)
-    message(f"{email} is signed out everywhere." if session is None else f"That session of {email} has ended.")
+    if session is None:
+        found = changed(instance, email, services.end_sessions, dry_run=dry_run)
+    else:
+        found = changed(instance, email, lambda uow, user: end_session(uow, user, session), dry_run=dry_run)
+    text = f"{email} is signed out everywhere." if session is None else f"That session of {email} has ended."
+    echo_done(found, text, as_json=as_json, dry_run=dry_run)
 
 
 @users.command("reset-second-factor")
 @_EMAIL
 @dry_run_option
+@json_option
 @instance_options
-def reset_second_factor(instance: Instance, email: str, dry_run: bool) -> None:
+def reset_second_factor(instance: Instance, email: str, dry_run: bool, as_json: bool) -> None:
     """Take app, recovery codes and passkeys from a user who lost them, and end his sessions."""
-    from crm_kernel.access import services
     from crm_kernel.access.factors.services import reset_second_factor as reset
 
-    with instance.writing(dry_run=dry_run) as uow:
-        reset(uow, services.user_by_email(uow, email))
-    message(f"{email} has no second factor any more; he logs in by password and sets up a new one.")
+    found = changed(instance, email, reset, dry_run=dry_run)
+    text = f"{email} has no second factor any more; he logs in by password and sets up a new one."
+    echo_done(found, text, as_json=as_json, dry_run=dry_run)
 
 
 def new_password() -> str:
@@ -280,16 +284,6 @@ def new_password() -> str:
 
 def _password(from_stdin: bool) -> str:
     return sys.stdin.readline().rstrip("\r\n") if from_stdin else new_password()
-
-
-def _described(user: AppUser) -> dict[str, Any]:
-    return {
-        "id": user.uid,
-        "email": user.email,
-        "name": user.name,
-        "active": user.active,
-        "last_login_at": user.last_login_at,
-    }
 
 
 def _show_password(user: dict[str, Any], password: str | None, as_json: bool) -> None:

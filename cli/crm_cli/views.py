@@ -11,12 +11,12 @@ from crm_cli.common import (
     Instance,
     confirm,
     dry_run_option,
+    echo_done,
     echo_json,
     echo_records,
     echo_table,
     instance_options,
     json_option,
-    message,
     yes_option,
 )
 
@@ -49,14 +49,10 @@ def list_views(instance: Instance, record_type: str | None, as_json: bool) -> No
 @instance_options
 def show(instance: Instance, view: str, as_json: bool) -> None:
     """Show one VIEW (its name or id): conditions, order, columns, who sees it."""
-    from crm_kernel.access.models import AppUser, Team
-    from crm_kernel.records.saved_views.exchange import described, view_called
+    from crm_kernel.records.saved_views.exchange import view_called
 
     with instance.reading() as uow:
-        found = view_called(uow, view)
-        author = uow.session.get(AppUser, found.author_id) if found.author_id else None
-        team = uow.session.get(Team, found.team_id) if found.team_id else None
-        facts = described(found, author.email if author else None, team.name if team else None)
+        facts = _shown(uow, view_called(uow, view))
     if as_json:
         echo_json(facts)
     else:
@@ -90,10 +86,8 @@ def take(instance: Instance, file: IO[str], dry_run: bool, as_json: bool) -> Non
     given = _views_in(file)
     with instance.writing(dry_run=dry_run) as uow:
         counts = take_views(uow, given)
-    if as_json:
-        echo_json(counts)
-    else:
-        message(f"{counts['created']} views created, {counts['changed']} changed.")
+    text = f"{counts['created']} views created, {counts['changed']} changed."
+    echo_done(counts, text, as_json=as_json, dry_run=dry_run)
 
 
 @views.command("default")
@@ -101,8 +95,9 @@ def take(instance: Instance, file: IO[str], dry_run: bool, as_json: bool) -> Non
 @click.option("--user", "email", metavar="EMAIL", help="For this user alone; without it for all who chose none.")
 @click.option("--off", is_flag=True, help="It comes first no more.")
 @dry_run_option
+@json_option
 @instance_options
-def default(instance: Instance, view: str, email: str | None, off: bool, dry_run: bool) -> None:
+def default(instance: Instance, view: str, email: str | None, off: bool, dry_run: bool, as_json: bool) -> None:
     """Make a VIEW what a list shows first."""
     from crm_kernel.records.plan import record_type
     from crm_kernel.records.saved_views.exchange import view_called
@@ -115,15 +110,18 @@ def default(instance: Instance, view: str, email: str | None, off: bool, dry_run
         else:
             change = {"default_for_all": not off}
             update_record(uow, record_type("saved_view"), found.uid, change, version=found.version)
-        message(f"{found.name} comes first {'no more' if off else 'now'}.")
+        shown = _shown(uow, found)
+    text = f"{shown['name']} comes first {'no more' if off else 'now'}."
+    echo_done(shown, text, as_json=as_json, dry_run=dry_run)
 
 
 @views.command("delete")
 @_view_argument
 @dry_run_option
 @yes_option
+@json_option
 @instance_options
-def delete(instance: Instance, view: str, dry_run: bool, assume_yes: bool) -> None:
+def delete(instance: Instance, view: str, dry_run: bool, assume_yes: bool, as_json: bool) -> None:
     """Delete a VIEW."""
     from crm_kernel.records.plan import record_type
     from crm_kernel.records.saved_views.exchange import view_called
@@ -133,8 +131,18 @@ def delete(instance: Instance, view: str, dry_run: bool, assume_yes: bool) -> No
         confirm(f"Delete the view {view}?", assume_yes=assume_yes)
     with instance.writing(dry_run=dry_run) as uow:
         found = view_called(uow, view)
+        shown = _shown(uow, found)
         delete_record(uow, record_type("saved_view"), found.uid, version=found.version)
-        message(f"{found.name} is deleted.")
+    echo_done(shown, f"{shown['name']} is deleted.", as_json=as_json, dry_run=dry_run)
+
+
+def _shown(uow: Any, view: Any) -> dict[str, Any]:
+    from crm_kernel.access.models import AppUser, Team
+    from crm_kernel.records.saved_views.exchange import described
+
+    author = uow.session.get(AppUser, view.author_id) if view.author_id else None
+    team = uow.session.get(Team, view.team_id) if view.team_id else None
+    return described(view, author.email if author else None, team.name if team else None)
 
 
 def _prefer(uow: Any, view: Any, email: str, *, off: bool) -> None:

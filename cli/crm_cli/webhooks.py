@@ -12,6 +12,7 @@ import click
 from crm_cli.common import (
     Instance,
     dry_run_option,
+    echo_done,
     echo_json,
     echo_records,
     instance_options,
@@ -86,62 +87,69 @@ def add(
     with instance.writing(dry_run=dry_run) as uow:
         data = load_with(WebhookSchema, {**given, "with_record": with_record})
         made = create_webhook(uow, data, user_id=user_by_email(uow, email).id)
-        described = {**_described(made, email), "secret": current_secrets(made, uow.now)[0]}
+        text = None if dry_run else current_secrets(made, uow.now)[0]
+        described = {**_described(made, email), "secret": text}
     if as_json:
         echo_json(described)
-        return
-    click.echo(described["secret"])
-    message(f"{described['name']} is told of events. The secret above signs them; its id is {described['id']}.")
+    elif text is not None:
+        click.echo(text)
+        message(f"{described['name']} is told of events. The secret above signs them; its id is {described['id']}.")
 
 
 @webhooks.command("enable")
 @_WEBHOOK
 @dry_run_option
+@json_option
 @instance_options
-def enable(instance: Instance, webhook: UUID, dry_run: bool) -> None:
+def enable(instance: Instance, webhook: UUID, dry_run: bool, as_json: bool) -> None:
     """Switch a webhook on; send what it missed with ``crm webhooks replay``."""
     from crm_kernel.events.webhooks.services import enable_webhook
 
     with instance.writing(dry_run=dry_run) as uow:
-        enable_webhook(uow, _found(uow, webhook))
-    if not dry_run:
-        message("It is switched on.")
+        found = _found(uow, webhook)
+        enable_webhook(uow, found)
+        described = _described(found, _email(uow, found))
+    echo_done(described, "It is switched on.", as_json=as_json, dry_run=dry_run)
 
 
 @webhooks.command("disable")
 @_WEBHOOK
 @dry_run_option
+@json_option
 @instance_options
-def disable(instance: Instance, webhook: UUID, dry_run: bool) -> None:
+def disable(instance: Instance, webhook: UUID, dry_run: bool, as_json: bool) -> None:
     """Switch a webhook off; what waits for it fails."""
     from crm_kernel.events.webhooks.services import disable_webhook
 
     with instance.writing(dry_run=dry_run) as uow:
-        disable_webhook(uow, _found(uow, webhook))
-    if not dry_run:
-        message("It is switched off.")
+        found = _found(uow, webhook)
+        disable_webhook(uow, found)
+        described = _described(found, _email(uow, found))
+    echo_done(described, "It is switched off.", as_json=as_json, dry_run=dry_run)
 
 
 @webhooks.command("test")
 @_WEBHOOK
 @dry_run_option
+@json_option
 @instance_options
-def test(instance: Instance, webhook: UUID, dry_run: bool) -> None:
+def test(instance: Instance, webhook: UUID, dry_run: bool, as_json: bool) -> None:
     """Send a message that says nothing; a worker sends it."""
     from crm_kernel.events.webhooks.services import ping
 
     with instance.writing(dry_run=dry_run) as uow:
-        ping(uow, _found(uow, webhook))
-    if not dry_run:
-        message(f"On its way. What came of it: crm webhooks deliveries {webhook}")
+        shown = _shown(ping(uow, _found(uow, webhook)))
+    text = f"On its way. What came of it: crm webhooks deliveries {webhook}"
+    echo_done(shown, text, as_json=as_json, dry_run=dry_run)
 
 
 @webhooks.command("secret")
 @_WEBHOOK
 @click.option("--replace", is_flag=True, help="Make a new one; the old one signs beside it for 24 hours.")
 @dry_run_option
+@json_option
 @instance_options
-def secret(instance: Instance, webhook: UUID, replace: bool, dry_run: bool) -> None:
+def secret(instance: Instance, webhook: UUID, replace: bool, dry_run: bool, as_json: bool) -> None:
     """Print the secret that signs a webhook's messages."""
     from crm_kernel.events.webhooks.secrets import opened
     from crm_kernel.events.webhooks.services import rotate_secret
@@ -149,7 +157,13 @@ def secret(instance: Instance, webhook: UUID, replace: bool, dry_run: bool) -> N
     with instance.writing(dry_run=dry_run) as uow:
         found = _found(uow, webhook)
         text = rotate_secret(uow, found) if replace else opened(found.uid, found.secret)
-    click.echo(text)
+        # The new secret of a dry run is nobody's: whoever noted it would sign with nothing.
+        told = None if replace and dry_run else text
+        described = {**_described(found, _email(uow, found)), "secret": told}
+    if as_json:
+        echo_json(described)
+    elif told is not None:
+        click.echo(told)
 
 
 @webhooks.command("replay")
@@ -157,8 +171,16 @@ def secret(instance: Instance, webhook: UUID, replace: bool, dry_run: bool) -> N
 @click.option("--since", type=click.DateTime(), help="What it has not been told since this time, UTC.")
 @click.option("--delivery", type=click.UUID, help="Only this delivery, under the same id.")
 @dry_run_option
+@json_option
 @instance_options
-def replay(instance: Instance, webhook: UUID, since: dt.datetime | None, delivery: UUID | None, dry_run: bool) -> None:
+def replay(
+    instance: Instance,
+    webhook: UUID,
+    since: dt.datetime | None,
+    delivery: UUID | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Send again what a webhook has missed; what it has taken is left out."""
     from crm_kernel.events.webhooks.replaying import replay_since
     from crm_kernel.events.webhooks.services import replay_delivery
@@ -171,8 +193,9 @@ def replay(instance: Instance, webhook: UUID, since: dt.datetime | None, deliver
             replay_since(uow, found, since.replace(tzinfo=dt.UTC))
         elif delivery is not None:
             replay_delivery(uow, _delivery(uow, found, delivery))
-    if not dry_run:
-        message(f"On its way. What came of it: crm webhooks deliveries {webhook}")
+        described = _described(found, _email(uow, found))
+    text = f"On its way. What came of it: crm webhooks deliveries {webhook}"
+    echo_done(described, text, as_json=as_json, dry_run=dry_run)
 
 
 @webhooks.command("deliveries")
@@ -202,6 +225,12 @@ def _found(uow: UnitOfWork, uid: UUID) -> WebhookEndpoint:
 
     found: WebhookEndpoint = record_of(uow, record_type("webhook"), uid)
     return found
+
+
+def _email(uow: UnitOfWork, webhook: WebhookEndpoint) -> str:
+    from crm_kernel.access.models import AppUser
+
+    return uow.session.get_one(AppUser, webhook.user_id).email
 
 
 def _delivery(uow: UnitOfWork, webhook: WebhookEndpoint, uid: UUID) -> Any:

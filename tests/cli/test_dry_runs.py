@@ -142,6 +142,20 @@ CALLS = {
     "rates fetch": [],
     "rates revalue": ["--yes"],
 }
+#: Commands whose dry run tells more on stderr than that it was one: what they found, or what would come.
+TELLING = {
+    "modules uninstall", "db revision", "audit verify", "audit head", "import run", "import undo", "import resume",
+    "import discard", "import delete-mapping", "customers export-subject", "customers erase", "privacy retention run", "secrets rotate", "privacy reapply",
+    "events retry", "events replay", "events discard", "jobs retry", "jobs cancel", "jobs run", "jobs schedule set",
+    "records bulk", "records undo", "records create", "rates set", "rates import", "rates fetch", "rates revalue",
+}  # fmt: skip
+#: Commands that change something and whose answer to a program is what they changed.
+ANSWERING = [
+    "users deactivate", "users activate", "users assign", "users sign-out", "users reset-second-factor",
+    "rules enable", "rules disable",
+    "webhooks enable", "webhooks disable", "webhooks test", "webhooks secret", "webhooks replay",
+    "views default", "views delete", "records undo", "records delete", "events replay",
+]  # fmt: skip
 ECB = "Date, USD, JPY, \n20 November 2026, 1.0825, 169.30, \n"
 PLUGIN = """
 from crm_kernel.contributions import Subscriber
@@ -412,7 +426,27 @@ def test_a_dry_run_changes_nothing(command: str, place: Place) -> None:
 
     assert done.exit_code in (0, 7), done.output
     assert "Dry run" in done.stderr
+    # "Bob is inactive." beside it would be believed.
+    assert command in TELLING or done.stderr == "Dry run: nothing was changed.\n"
     assert place.state() == before
+
+
+@pytest.mark.parametrize("command", ANSWERING)
+def test_a_program_reads_what_a_command_changed(command: str, place: Place) -> None:
+    asks = any("--yes" in parameter.opts for parameter in writing_commands()[command].params)
+
+    done = run(command, "--json", *(["--yes"] if asks else []))
+
+    assert done.exit_code == 0, done.output
+    assert isinstance(json.loads(done.stdout), dict)
+
+
+def test_the_secret_of_a_dry_run_is_not_printed(place: Place) -> None:
+    shown = [run(command, "--dry-run") for command in ("webhooks secret", "webhooks add")]
+    answered = run("webhooks add", "--dry-run", "--json")
+
+    assert [found.stdout for found in shown] == ["", ""]
+    assert json.loads(answered.stdout)["secret"] is None
 
 
 @pytest.mark.slow
