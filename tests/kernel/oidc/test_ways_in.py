@@ -17,6 +17,7 @@ from crm_kernel.access.models import AppUser, WebAuthnCredential
 from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
 from crm_kernel.access.oidc.people import link, unlink
 from crm_kernel.access.oidc.providers import (
+    client_of,
     create_provider,
     delete_provider,
     provider_named,
@@ -126,6 +127,8 @@ def test_a_helper_changes_the_log_in_of_those_who_may_do_no_more(unit, staff):
     with unit(_acting(unit, staff.helper)) as uow:
         delete_provider(uow, provider_named(uow, "Guests"))
 
+        assert uow.session.scalars(sa.select(UserIdentity.subject).order_by(UserIdentity.id)).all() == ["Ada", "Rita"]
+
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
 def test_a_provider_by_which_alone_somebody_logs_in_stays(crm_app, unit, staff, end):
@@ -153,7 +156,10 @@ def test_the_system_shuts_out_users_and_never_all_administrators(crm_app, unit, 
 @pytest.mark.parametrize("change", ["client id", "scopes", "secret"])
 def test_a_secret_is_renewed_where_all_log_in_by_the_provider_alone(unit, staff, change):
     with unit(_acting(unit, staff.ada)) as uow:
-        CHANGES[change](uow, provider_named(uow, "Staff"))
+        provider = provider_named(uow, "Staff")
+        CHANGES[change](uow, provider)
+
+        assert "other" in (provider.client_id, client_of(provider).client_secret) or provider.scopes == "openid"
 
 
 def test_of_many_who_would_be_shut_out_a_few_are_named(unit, staff, count_queries):
