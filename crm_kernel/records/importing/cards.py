@@ -32,7 +32,7 @@ _ADDRESS_PURPOSES = ("work", "home")
 def read_cards(cards: Iterable[str], ignored: set[str]) -> Iterator[Row]:
     """Yield a row per card; names of properties that a customer has no field for are added to ``ignored``.
 
-    A broken card gives a row whose ``problem`` says why.
+    A broken card gives a row without values whose ``problem`` says why.
     """
     from crm_kernel.customers.problems import said
     from crm_kernel.customers.values.errors import ValueProblem
@@ -42,7 +42,7 @@ def read_cards(cards: Iterable[str], ignored: set[str]) -> Iterator[Row]:
         for found in read_vcards(card):
             ignored.update(found.ignored)
             if found.problem is not None:
-                yield Row(number, {"problem": said(ValueProblem(found.problem.template, position=number))})
+                yield Row(number, {}, problem=said(ValueProblem(found.problem.template, position=number)))
             elif found.customer is not None:
                 yield Row(number, _values(found.customer))
 
@@ -54,6 +54,9 @@ def settled_cards(cards: Iterable[str]) -> Iterator[Row]:
     told in ``Row.left_out``: one mistyped number is no reason to lose the person. The same one twice comes once.
     """
     for row in read_cards(cards, set()):
+        if row.problem:
+            yield row
+            continue
         points, left_out = _sound(row.values.get("contact_points") or ())
         born, implausible = _born(row.values.get("birth_date"))
         yield Row(row.number, {**row.values, "birth_date": born, "contact_points": points}, left_out + implausible)

@@ -81,12 +81,11 @@ class Drafter:
         ]
         self._collections = tuple(found.name for found in plan.collections())
         self._blamer = Blamer([(step.column, step.target) for step in self._steps])
-        self._takes_problem = any(step.column == "problem" for step in self._steps)
         self.detected = conventions.detected
 
     def draft(self, row: Row) -> Draft:
         """Return a row's draft; what cannot be read is in its problems."""
-        made = Draft(row, {})
+        made = _begun(row)
         for target, value, resolver in self._constants:
             if resolver is None:
                 target.put(made.payload, value)
@@ -103,8 +102,6 @@ class Drafter:
             made.groups = finish_parts(made.payload, self._collections)
         for other in row.more:
             self._add(made, other)
-        if row.values.get("problem") and not self._takes_problem:
-            made.problems.append(Problem("", "", str(row.values["problem"]), sentence=True))
         return made
 
     def roots(self) -> list[str]:
@@ -134,7 +131,7 @@ class Drafter:
 
     def _add(self, made: Draft, row: Row) -> None:
         """Add the parts that a further row of the same record has."""
-        own = Draft(row, {})
+        own = _begun(row)
         for step in self._steps:
             if step.repeats:
                 self._take(step, row.values.get(step.column), own)
@@ -169,13 +166,18 @@ class Drafter:
             step.target.put(made.payload, value)
 
 
+def _begun(row: Row) -> Draft:
+    problems = [Problem("", "", row.problem, sentence=True)] if row.problem else []
+    return Draft(row, {}, problems)
+
+
 def _present(spec: SourceSpec, source: Source, plan: TypePlan) -> Iterable[Column]:
     if spec.columns is None:
         known = set(known_paths(plan))
         for name in source.columns:
             # References come out of an export twice, as title and as id: the id is the one that is read.
             if (
-                name not in ("version", "problem", ERROR_COLUMN, VERDICT_COLUMN)
+                name not in ("version", ERROR_COLUMN, VERDICT_COLUMN)
                 and f"{name}.id" not in source.columns
                 and _is_known(name, known, plan)
             ):

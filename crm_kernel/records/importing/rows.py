@@ -32,3 +32,5 @@ class Row:
     left_out: tuple[LeftOut, ...] = ()
     #: The further rows of the same record, where a file has several for one.
     more: tuple[Row, ...] = ()
+    #: What is wrong with the row as a whole, by whoever read it; empty if it can be taken.
+    problem: str = ""

@@ -25,9 +25,6 @@ MAX_BYTES = 1_000_000_000
 #: Numbers from this on have lost digits: a spreadsheet keeps fifteen.
 _INEXACT = 10**15
 
-#: Column of a row that says what is wrong with it as a whole.
-_PROBLEM = "problem"
-
 
 def sheet_names(path: Path) -> list[str]:
     """Return the names of a workbook's sheets, in their order.
@@ -62,7 +59,7 @@ def row_of(number: int, cells: Sequence[Any], columns: Sequence[tuple[int, str]]
         text = _(
             "%(column)s: a spreadsheet does not keep numbers of more than 15 digits: make it text.", column=lost[0]
         )
-        return Row(number, {**values, _PROBLEM: text})
+        return Row(number, values, problem=text)
     return Row(number, values)
 
 

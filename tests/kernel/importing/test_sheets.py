@@ -92,6 +92,16 @@ def test_a_number_that_has_lost_digits_refuses_its_row(workbook, run, accounts):
     assert "15 digits" in result.sources[0].errors[0].expected
 
 
+def test_a_number_that_has_lost_digits_refuses_the_record_that_its_row_is_a_part_of(workbook, run, accounts):
+    columns = {"Ref": "external_ref", "Name": "display_name", "City": "addresses.city"}
+    workbook("a.xlsx", One=[["Ref", "Name", "City"], ["1", "Acme", "Paris"], ["1", "Acme", 1234567890123456789]])
+
+    result = run({**accounts, "file": "a.xlsx", "columns": columns, "group": ["Ref"]})
+
+    assert (result.total("created"), result.refused) == (0, 1)
+    assert [(error.row, "City: a spreadsheet" in error.expected) for error in result.sources[0].errors] == [(3, True)]
+
+
 @pytest.mark.parametrize(
     ("content", "message"), [(b"PK\x03\x04 nonsense", "no Excel workbook"), (b"Ref,Name\n", "no Excel workbook")]
 )

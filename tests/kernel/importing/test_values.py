@@ -212,3 +212,20 @@ def test_a_row_with_an_implausible_birthday_or_revenue_is_refused_and_named(writ
         "Revenue",
         "Staff",
     ]
+
+
+@pytest.mark.parametrize("columns", [{}, {"problem": "notes"}])
+def test_a_column_called_problem_is_a_column_like_any_other(write, run, accounts, rows_of, verdicts, columns):
+    write("accounts.csv", "Ref,Name,problem\nA1,Acme,The printer is broken\n")
+
+    result = run({**accounts, "columns": {**accounts["columns"], **columns}})
+
+    assert verdicts(result) == {"created": 1}
+    assert [row["notes"] for row in rows_of("customer", "notes")] == ["The printer is broken" if columns else None]
+
+
+def test_a_column_called_problem_in_a_file_of_fields_is_no_field(write, run):
+    write("accounts.csv", "kind,display_name,problem\norganization,Acme,x\n")
+
+    with pytest.raises(InvalidInput, match="problem: no field of customer"):
+        run({"file": "accounts.csv", "record_type": "customer"})
