@@ -76,7 +76,7 @@ class Export:
         """Write a workbook of one sheet with the columns of the CSV file; every cell is text.
 
         Raises:
-            InvalidInput: there are more records than a sheet holds.
+            InvalidInput: there are more records than a sheet holds, or a longer text than a cell does.
         """
         columns = self._columns()
         batches = (

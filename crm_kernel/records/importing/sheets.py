@@ -87,7 +87,7 @@ def write_workbook(file: IO[bytes], header: Sequence[str], batches: Iterable[Ite
     depends on where it is opened, and a leading zero would be lost.
 
     Raises:
-        InvalidInput: there are more rows than a sheet holds.
+        InvalidInput: there are more rows than a sheet holds, or a text that a cell does not hold.
     """
     import xlsxwriter
 
@@ -107,11 +107,19 @@ def write_workbook(file: IO[bytes], header: Sequence[str], batches: Iterable[Ite
                 raise InvalidInput({"format": [_("A sheet holds %(most)s rows: export as CSV.", most=MAX_ROWS)]})
             for place, cell in enumerate(cells):
                 if cell != "":
-                    sheet.write_string(number, place, cell)
+                    _refuse_cut(cell, sheet.write_string(number, place, cell))
 
 
 #: Rows of a sheet, the header included.
 MAX_ROWS = 1_048_576
+
+
+def _refuse_cut(cell: str, written: int) -> None:
+    """Refuse a text that the workbook would not give back: too long, or with characters that XML has not."""
+    if written < 0:
+        raise InvalidInput({"format": [_("A cell holds 32,767 characters, one text has more: export as CSV.")]})
+    if "\ufffe" in cell or "\uffff" in cell:
+        raise InvalidInput({"format": [_("A cell does not hold U+FFFE and U+FFFF, one text has them: export as CSV.")]})
 
 
 def _is_inexact(cell: Any) -> bool:

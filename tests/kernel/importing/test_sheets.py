@@ -145,3 +145,33 @@ def test_an_export_of_more_than_a_sheet_holds_is_refused(crm_app, factories, tmp
         found = begin_export(SYSTEM, record_type("customer"), [], channel="cli")
         with pytest.raises(InvalidInput, match="export as CSV"):
             found.xlsx(io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ("notes", "message"),
+    [("\U0001f600" * 16_384, "32,767 characters"), ("a\ufffeb", r"U\+FFFE")],
+)
+def test_an_export_of_a_text_that_a_cell_does_not_hold_is_refused(crm_app, factories, notes, message):
+    from crm_kernel.records.exporting import begin_export
+
+    factories.person(notes=notes)
+
+    with crm_app.app_context():
+        found = begin_export(SYSTEM, record_type("customer"), [], channel="cli")
+        with pytest.raises(InvalidInput, match=f"{message}.* export as CSV"):
+            found.xlsx(io.BytesIO())
+
+
+def test_the_longest_text_that_a_cell_holds_is_exported(crm_app, factories):
+    from crm_kernel.records.exporting import begin_export
+
+    longest = "\U0001f600" * 16_383 + "x"  # a spreadsheet counts some characters twice
+    factories.person(notes=longest)
+    file = io.BytesIO()
+
+    with crm_app.app_context():
+        begin_export(SYSTEM, record_type("customer"), [], channel="cli").xlsx(file)
+    file.seek(0)
+
+    cells = [cell for row in CalamineWorkbook.from_filelike(file).get_sheet_by_index(0).iter_rows() for cell in row]
+    assert longest in cells
