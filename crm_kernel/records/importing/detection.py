@@ -29,6 +29,8 @@ MAX_LINE = 1_000_000
 _WIDEST = 4
 #: Separators that are recognised, the likeliest first.
 SEPARATORS = (";", ",", "\t", "|")
+#: How a tab is written where none can be typed.
+_TAB = ("tab", "\\t")
 #: Names of separators for people.
 SEPARATOR_NAMES = {";": _l("semicolon"), ",": _l("comma"), "\t": _l("tab"), "|": _l("bar")}
 
@@ -94,11 +96,30 @@ def check_declared(path: Path, encoding: str) -> str:
         InvalidInput: Python knows no such text encoding.
     """
     try:
-        b"".decode(codecs.lookup(encoding).name)
-    except LookupError as error:
+        "a".encode(encoding)  # knows no codec of bytes such as hex; an empty text would not ask
+    except (LookupError, ValueError) as error:
         hint = _("encoding: found %(found)r, expected for example utf-8, utf-16 or cp1252.", found=encoding)
         raise InvalidInput({path.name: [hint]}) from error
     return encoding
+
+
+def check_separator(name: str, separator: str) -> str:
+    """Return a separator as one character; a tab may be said in words, because it can hardly be typed.
+
+    Raises:
+        InvalidInput: it is none, or one that CSV needs for something else; ``name`` is the file's.
+    """
+    found = "\t" if separator.lower() in _TAB else separator
+    if len(found) != 1 or found in '"\r\n\0':
+        hint = _("separator: found %(found)r, expected one character such as ; or the word tab.", found=separator)
+        raise InvalidInput({name: [hint]})
+    return found
+
+
+def announced_separator(line: str) -> str:
+    """Return what a first line such as ``sep=;`` says of the separator; empty for any other line."""
+    said = line.rstrip("\r\n")[4:] if line.lower().startswith("sep=") else ""
+    return said.strip() or said[:1]
 
 
 def detect_separator(lines: Sequence[str]) -> Found:

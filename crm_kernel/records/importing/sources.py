@@ -167,12 +167,11 @@ def _open_csv(text: _Text, separator: str | None) -> Source:
     first = list(itertools.islice(text.lines(), 20))
     if not first:
         raise InvalidInput({text.name: [_("empty: expected a header line.")]})
-    announced = first[0].strip()[4:] if first[0].lower().startswith("sep=") else ""
+    announced = detection.announced_separator(first[0])
     skipped = 1 if announced else 0
     if separator or announced:
-        found = detection.Found(
-            separator or announced, _("as the mapping says") if separator else _("the file's first line")
-        )
+        character = detection.check_separator(text.name, separator or announced)
+        found = detection.Found(character, _("as the mapping says") if separator else _("the file's first line"))
     else:
         found = detection.detect_separator(first)
     records = _csv_records(text, found.value, skipped)

@@ -86,6 +86,37 @@ def test_a_wrong_declared_encoding_is_named_with_line_and_byte(write):
         open_source(path, encoding="utf-9")
 
 
+@pytest.mark.parametrize("encoding", ["hex", "rot13", "undefined", "a\0b", "x" * 1_000])
+def test_what_is_no_text_encoding_is_refused(write, encoding):
+    path = write("a.csv", "a,b\n1,2\n")
+
+    with pytest.raises(InvalidInput, match="expected for example utf-8"):
+        open_source(path, encoding=encoding)
+
+
+@pytest.mark.parametrize("separator", ["ab", ";;", '"', "\n", "\0", "tabs"])
+def test_what_is_no_separator_is_refused(write, separator):
+    path = write("a.csv", "a;b\n1;2\n")
+
+    with pytest.raises(InvalidInput, match=r"a\.csv: separator: found .*, expected one character"):
+        open_source(path, separator=separator)
+
+
+@pytest.mark.parametrize(
+    ("first", "separator"),
+    [("sep=\t\n", None), ("sep=tab\n", None), ("SEP=\\t\r\n", None), ("", "tab"), ("", r"\t"), ("", "\t")],
+)
+def test_a_tab_is_announced_or_said(write, first, separator):
+    path = write("a.csv", f"{first}a;x\tb\n1\t2\n")
+
+    assert rows(path, separator=separator) == [{"a;x": "1", "b": "2"}]
+
+
+def test_an_announced_separator_of_several_characters_is_refused(write):
+    with pytest.raises(InvalidInput, match="separator: found ';;'"):
+        open_source(write("a.csv", "sep=;;\na;b\n"))
+
+
 @pytest.mark.parametrize(("name", "first"), [("a.csv", b"a"), ("a.jsonl", b"{}"), ("a.vcf", b"BEGIN:VCARD")])
 @pytest.mark.parametrize("declared", [None, "utf-8"])
 def test_a_line_without_end_is_refused_once_it_is_too_long_whatever_follows(write, name, first, declared):
