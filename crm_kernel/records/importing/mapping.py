@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from dataclasses import field as made
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from flask import current_app
@@ -297,6 +297,9 @@ def _values_from(table: _Table) -> ValuesFrom:
     for key, value in found.items():
         if not value:
             raise table.wrong(key, "nothing", "text")
+    path = PurePath(found["file"])
+    if path.is_absolute() or ".." in path.parts:  # whoever sends a mapping would read the server's files by it
+        raise table.wrong("file", found["file"], "the name of a file in the same folder")
     return ValuesFrom(**found)
 
 

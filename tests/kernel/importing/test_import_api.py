@@ -178,3 +178,15 @@ def test_cards_that_are_not_imported_are_read_as_a_file(api, deliver_events):
     assert (file.status_code, file.mimetype) == (200, "application/jsonl")
     [line] = file.get_data(as_text=True).splitlines()
     assert "card 2 names nobody" in line
+
+
+@pytest.mark.parametrize("place", ["{folder}/secret.txt", "../secret.txt", "x/../../secret.txt"])
+def test_a_mapping_reads_no_other_file_of_the_server(api, tmp_path, place):
+    (tmp_path / "secret.txt").write_text("login,word\nroot,hunter2\n")
+    values = f'{{ file = "{place.format(folder=tmp_path)}", key = "login", value = "word" }}'
+    mapping = f'[columns]\nkind = "kind"\ndisplay_name = {{ field = "display_name", values_from = {values} }}\n'
+
+    answer = api("administrator").open("POST", "/api/imports", **sent(GOOD, mapping=mapping))
+
+    assert answer.status_code == 422
+    assert "expected the name of a file in the same folder" in answer.json["detail"]
