@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 from flask import Response, g, request, url_for
 from flask.views import MethodView
@@ -252,8 +251,7 @@ def _keep(uow: UnitOfWork, kind: str, said: dict[str, Any] | None) -> None:
         raise InvalidInput({"save_as": [_("Send the mapping that is to be kept.")]})
     if name and said is not None:
         audience = "all" if request.form.get("share") == "true" else "own"
-        plain = orjson.loads(orjson.dumps(said))  # TOML has days and times, JSON writes them as texts
-        preparing.save_mapping(uow, name[:120], kind, plain, audience=audience)
+        preparing.save_mapping(uow, name[:120], kind, said, audience=audience)
 
 
 def _numbers(run: ImportRun) -> dict[str, Any]:

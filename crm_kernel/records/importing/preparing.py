@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import orjson
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from crm_kernel.access.models import AppUser
-from crm_kernel.errors import Conflict, Forbidden, NotFound
+from crm_kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from crm_kernel.records.importing import runs
 from crm_kernel.records.importing.jobs import start_import
-from crm_kernel.records.importing.mapping import Mapping
+from crm_kernel.records.importing.mapping import Mapping, plain_mapping
 from crm_kernel.records.importing.models import ImportMapping, ImportRow, ImportRun, RunState
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.stored_mappings import mapping_as_json
@@ -90,6 +91,22 @@ def set_mapping(uow: UnitOfWork, run: ImportRun, mapping: Mapping, session: Impo
     run.mapping = mapping_as_json(mapping)
     run.files = runs.digests_of(mapping, Path(run.folder))
     _forget_rows(uow, run, session)
+
+
+def rehearse_as_it_is(uow: UnitOfWork, run: ImportRun, path: Path) -> bool:
+    """Have a file rehearsed whose columns are named as the fields, as those of cards always are; say whether it can be.
+
+    Raises:
+        Conflict, Forbidden: as for ``set_mapping``.
+    """
+    meaning = plain_mapping(path, run.mapping["record_type"])
+    try:
+        session = ImportSession(meaning, path.parent)
+    except InvalidInput:
+        return False
+    set_mapping(uow, run, meaning, session)
+    rehearse(uow, run, session)
+    return True
 
 
 def rehearse(uow: UnitOfWork, run: ImportRun, session: ImportSession) -> None:
@@ -208,6 +225,8 @@ def _offered(actor: Actor) -> sa.ColumnElement[bool]:
 def save_mapping(uow: UnitOfWork, name: str, record_type: str, source: dict[str, Any], *, audience: str) -> None:
     """Keep a mapping of the actor under a name, in the place of his own of that name.
 
+    TOML has days and times, JSON writes them as texts.
+
     Args:
         audience: ``own`` or ``all``.
     """
@@ -217,7 +236,7 @@ def save_mapping(uow: UnitOfWork, name: str, record_type: str, source: dict[str,
     if kept is None:
         kept = ImportMapping(name=name, record_type=record_type, user_id=uow.actor.user_id or 0, created_at=uow.now)
         uow.session.add(kept)
-    kept.source, kept.shared = source, audience == "all"
+    kept.source, kept.shared = orjson.loads(orjson.dumps(source)), audience == "all"
     uow.session.flush()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import asdict
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from typing import Any
 
 from crm_kernel.records.importing import images
@@ -21,6 +21,44 @@ def mapping_from_json(stored: MappingOf[str, Any]) -> Mapping:
     found = images.read(dict(stored))
     sources = tuple(_source(source) for source in found["sources"])
     return Mapping(name=found["name"], label=found["label"], sources=sources)
+
+
+def source_as_said(spec: SourceSpec) -> dict[str, Any]:
+    """Return a source of one file as a mapping file says it, without the file and the record type.
+
+    What says nothing is left out, but for ``match`` and ``mode``; of columns that are named as the fields, all of it.
+    """
+    found = {name: value for name, value in _said(spec).items() if name not in ("files", "rows", "record_type")}
+    found["mode"] = spec.mode
+    if spec.columns is None:
+        return found
+    columns: dict[str, list[Any]] = {}
+    for entry in map(_said, spec.columns):
+        name = entry.pop("name")
+        columns.setdefault(name, []).append(entry if len(entry) > 1 else entry["field"])
+    whole = {name: entries if len(entries) > 1 else entries[0] for name, entries in columns.items()}
+    return {**found, "columns": whole, "match": list(spec.match)}
+
+
+def _said(made: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that are not as they are if nothing is said, as a mapping file has them."""
+    return {
+        field.name: _as_written(value)
+        for field in fields(made)
+        if (value := getattr(made, field.name)) != _unsaid(field)
+    }
+
+
+def _unsaid(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _as_written(value: Any) -> Any:
+    if is_dataclass(value):
+        return _said(value)
+    if isinstance(value, tuple):
+        return [_as_written(one) for one in value]
+    return {name: _as_written(one) for name, one in value.items()} if isinstance(value, MappingOf) else value
 
 
 def _source(found: MappingOf[str, Any]) -> SourceSpec:

@@ -6,14 +6,17 @@ import difflib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
 from crm_kernel.errors import InvalidInput
 from crm_kernel.records.fields import Choice
+from crm_kernel.records.importing.mapping import Column, SourceSpec
+from crm_kernel.records.importing.matching import match_of
 from crm_kernel.records.importing.sources import Source, open_source
-from crm_kernel.records.importing.targets import discriminator, known_paths, part_fields
+from crm_kernel.records.importing.targets import discriminator, known_paths, part_fields, whole_paths
 from crm_kernel.records.plan import Kind, TypePlan, plan_of, record_type, record_types
 from crm_kernel.text import tokens
 
@@ -63,7 +66,31 @@ def suggested_mapping(file: Path, name: str | None = None) -> str:
     """
     source = open_source(file)
     plan = plan_of(record_type(name)) if name else _likeliest(source)
-    return "\n".join(_lines(source, plan, _fields_of(source, plan)))
+    return "\n".join(_lines(source, plan, suggested_source(source, plan)))
+
+
+def suggested_source(source: Source, plan: TypePlan) -> dict[str, Any]:
+    """Return what is proposed for a file, as a source of a mapping file says it: columns, constants, match, mode."""
+    columns = _fields_of(source, plan)
+    paths = tuple(columns.values())
+    mapped = SourceSpec(record_type=plan.record_type.name, columns=tuple(Column(name=p, field=p) for p in paths))
+    return {
+        "columns": {name: entry_of(plan, path) for name, path in columns.items()},
+        "constants": suggested_constants(plan, paths),
+        "match": list(match_of(mapped, source, plan)),
+        "mode": "upsert",
+    }
+
+
+def entry_of(plan: TypePlan, path: str) -> Any:
+    """Return what a mapping says of a column that goes into a field: references are looked up by their title."""
+    field = plan.fields.get(path)
+    return {"field": path, "lookup": {}} if field is not None and field.kind is Kind.REFERENCE else path
+
+
+def whole_columns(source: Source) -> set[str]:
+    """Return the columns that hold lists or objects, as JSON lines and vCards do: a part of one fits nowhere."""
+    return {name for values in source.sample for name, value in values.items() if isinstance(value, list | dict)}
 
 
 def suggested_fields(columns: tuple[str, ...], plan: TypePlan) -> dict[str, str]:
@@ -97,11 +124,10 @@ def suggested_constants(plan: TypePlan, paths: Collection[str]) -> dict[str, str
 
 
 def _fields_of(source: Source, plan: TypePlan) -> dict[str, str]:
-    """Return column → field path for a source; a column that holds lists can only be a whole collection."""
-    lists = {name for values in source.sample for name, value in values.items() if isinstance(value, list)}
-    collections = {field.name for field in plan.collections() if field.writable}
-    found = suggested_fields(tuple(column for column in source.columns if column not in lists), plan)
-    found |= {name: name for name in lists & collections}
+    """Return column → field path for a source; a column that holds lists or objects is taken whole, by its own name."""
+    whole = whole_columns(source)
+    found = suggested_fields(tuple(column for column in source.columns if column not in whole), plan)
+    found |= {name: name for name in whole & set(whole_paths(plan))}
     return {column: found[column] for column in source.columns if column in found}
 
 
@@ -153,34 +179,32 @@ def _nearest(word: str, names: Mapping[str, str]) -> str | None:
     return names[near[0]] if near else None
 
 
-def _lines(source: Source, plan: TypePlan, fields: Mapping[str, str]) -> Iterator[str]:
+def _lines(source: Source, plan: TypePlan, said: Mapping[str, Any]) -> Iterator[str]:
     yield "# Suggested from the names of the columns: correct it, then try it with --dry-run."
     yield "[[source]]"
     yield f"file = {_text(source.name)}"
     yield f"record_type = {_text(plan.record_type.name)}"
-    key = [name for name in plan.record_type.external_key if name in fields.values()]
-    yield f"match = {json.dumps(key)}" if key else '# match = ["…"]  # without it every run creates the rows anew'
+    match = said["match"]
+    key = json.dumps(list(plan.record_type.external_key) or ["…"], ensure_ascii=False)
+    yield f"match = {json.dumps(match)}" if match else f"# match = {key}  # without it every run creates the rows anew"
     for what, how in source.detected.items():
         yield f"# {what}: {' '.join(how.split())}"
     yield ""
     yield "[source.columns]"
     for column in source.columns:
-        path = fields.get(column)
-        line = f"{_text(column)} = {_value(plan, path)}" if path else f'# {_text(column)} = ""'
-        yield line
-    constants = suggested_constants(plan, tuple(fields.values()))
-    if constants:
+        entry = said["columns"].get(column)
+        yield f"{_text(column)} = {_value(entry)}" if entry else f'# {_text(column)} = ""'
+    if said["constants"]:
         yield ""
         yield "[source.constants]"
-        yield from (f"{name} = {_text(value)}" for name, value in constants.items())
+        yield from (f"{name} = {_text(value)}" for name, value in said["constants"].items())
     yield ""
 
 
-def _value(plan: TypePlan, path: str) -> str:
-    field = plan.fields.get(path)
-    if field is not None and field.kind is Kind.REFERENCE:
-        return f'{{ field = {_text(path)}, lookup = {{ missing = "error" }} }}'
-    return _text(path)
+def _value(entry: Any) -> str:
+    if isinstance(entry, dict):
+        return f'{{ field = {_text(entry["field"])}, lookup = {{ missing = "error" }} }}'
+    return _text(entry)
 
 
 def _text(value: str) -> str:

@@ -75,6 +75,13 @@ def known_paths(plan: TypePlan) -> list[str]:
     return found
 
 
+def whole_paths(plan: TypePlan) -> list[str]:
+    """Return the fields that take a list or an object of JSON lines as it is, in schema order."""
+    kinds = (Kind.COLLECTION, Kind.REFERENCE, Kind.MULTICHOICE, Kind.JSON)
+    found = [name for name, field in plan.fields.items() if field.writable and field.kind in kinds]
+    return [*found, "extensions"] if plan.extension_fields else found
+
+
 def references_of(plan: TypePlan) -> Iterator[tuple[str, FieldPlan]]:
     """Yield (extension, reference) of what a row may point at; the type's own with an empty name."""
     for extension, fields in {"": plan.fields, **plan.extension_fields}.items():

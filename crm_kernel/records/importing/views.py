@@ -21,6 +21,7 @@ from crm_kernel.records.importing.presenting import SHOWN, described, kept_by_un
 from crm_kernel.records.importing.session import ImportSession
 from crm_kernel.records.importing.sheets import sheet_names
 from crm_kernel.records.importing.sources import Source, format_of, open_source
+from crm_kernel.records.importing.suggesting import whole_columns
 from crm_kernel.records.importing.uploads import kept_upload
 from crm_kernel.records.importing.verdict_files import verdict_file
 from crm_kernel.records.plan import TypePlan, plan_of, record_type
@@ -79,6 +80,8 @@ def upload() -> Any:
     except InvalidInput as error:
         flash(_texts(error), "error")
         return redirect(url_for("imports.listing"), 303)
+    if format_of(path) == "vcard" and preparing.rehearse_as_it_is(uow, run, path):
+        return redirect(url_for("imports.detail", uid=run.uid), 303)
     return redirect(url_for("imports.mapping", uid=run.uid), 303)
 
 
@@ -94,10 +97,7 @@ def mapping(uid: UUID) -> Any:
         source, plan = _opened(run, {**before, **{name: text for name, text in request.args.items() if text}})
     except InvalidInput:
         return redirect(url_for("imports.detail", uid=uid, **_how(request.args)), 303)
-    saved = preparing.saved_mappings(uow, plan.record_type.name)
-    chosen = next((kept for kept in saved if str(kept.uid) == request.args.get("saved")), None)
-    said = dict(chosen.source) if chosen else _proposed(run, before, source, plan)
-    return _mapping_page(uow, run, source, plan, said)
+    return _mapping_page(uow, run, source, plan, _proposed(uow, run, source, plan))
 
 
 @blueprint.post("/<uuid:uid>/mapping")
@@ -114,12 +114,12 @@ def map_columns(uid: UUID) -> Any:
         return redirect(url_for("imports.detail", uid=uid, **_how(answers)), 303)
     said: dict[str, Any] = {}
     try:
-        said = forms.source_of_form(answers, source, plan)
+        said = forms.source_of_form(answers, source, plan, _proposed(uow, run, source, plan))
         meaning = forms.mapping_of(said, _file(run).name, plan)
         session = ImportSession(meaning, _file(run).parent)
         preparing.set_mapping(uow, run, meaning, session)
     except InvalidInput as error:
-        return _mapping_page(uow, run, source, plan, said or forms.suggested_source(source, plan), _texts(error)), 422
+        return _mapping_page(uow, run, source, plan, said or _proposed(uow, run, source, plan), _texts(error)), 422
     if answers.get("save_as", "").strip():
         audience = "all" if answers.get("share") else "own"
         preparing.save_mapping(uow, answers["save_as"].strip()[:120], plan.record_type.name, said, audience=audience)
@@ -206,21 +206,25 @@ def _mapping_page(
     uow: UnitOfWork, run: ImportRun, source: Source, plan: TypePlan, said: dict[str, Any], problem: str = ""
 ) -> str:
     columns = said.get("columns", {})
-    match = said.get("match") or []
-    key = list(plan.record_type.external_key)
-    matched = forms.NONE if not match else forms.KEY if match == key else match[0]
+    whole = whole_columns(source)
+    choices, choices_of_whole = forms.field_choices(plan), forms.whole_choices(plan)
     return render_template(
         "imports/mapping.html",
         run=described(run),
         problem=problem,
         columns=[
-            {"name": name, "samples": forms.samples_of(source, name), "path": _path(columns.get(name))}
+            {
+                "name": name,
+                "samples": forms.samples_of(source, name),
+                "path": forms.path_of_entry(columns.get(name)),
+                "fields": choices_of_whole if name in whole else choices,
+            }
             for name in source.columns
         ],
-        fields=forms.field_choices(plan),
         constants=[_constant(plan, name, said.get("constants", {})) for name in forms.constant_fields(plan)],
-        matches=forms.match_choices(plan),
-        matched=matched,
+        matches=forms.match_choices(plan, said),
+        matched=forms.matched_by(said, plan),
+        beyond=forms.beyond(said, plan),
         said=said,
         found=source.detected,
         sheets=sheet_names(_file(run)) if source.kind == "xlsx" else [],
@@ -239,7 +243,7 @@ def _type_name(run: ImportRun) -> str:
 
 def _how(said: Mapping[str, str]) -> dict[str, Any]:
     """Return what was said about how a file is to be read."""
-    return {key: said[key].strip() for key in ("encoding", "separator", "sheet") if said.get(key, "").strip()}
+    return forms.how_read(said)
 
 
 def _unreadable(uow: UnitOfWork, run: ImportRun) -> dict[str, Any] | None:
@@ -274,19 +278,23 @@ def _sheets(run: ImportRun) -> list[str]:
         return []  # no workbook at all
 
 
-def _proposed(run: ImportRun, before: dict[str, Any], source: Source, plan: TypePlan) -> dict[str, Any]:
-    """Return the answers given before while they are about these columns; of another sheet or separator, new suggestions."""
+def _proposed(uow: UnitOfWork, run: ImportRun, source: Source, plan: TypePlan) -> dict[str, Any]:
+    """Return the source that the page is filled from: the kept one that was chosen, else what the draft means so far.
+
+    The latter while it is about these columns; of another sheet or separator, new suggestions.
+    """
+    saved, wanted = preparing.saved_mappings(uow, plan.record_type.name), request.values.get("saved")
+    chosen = next((kept for kept in saved if str(kept.uid) == wanted), None)
+    if chosen is not None:
+        return forms.with_columns(chosen.source, source, plan)
+    before = forms.said_before(run.mapping)
     if before and _opened(run, before)[0].columns == source.columns:
-        return before
+        return forms.with_columns(before, source, plan)
     return forms.suggested_again(before, source, plan)
 
 
 def _file(run: ImportRun) -> Path:
     return Path(run.folder) / str(run.files[0]["name"])
-
-
-def _path(entry: Any) -> str:
-    return str(entry.get("field", "")) if isinstance(entry, dict) else str(entry or "")
 
 
 def _constant(plan: TypePlan, name: str, said: dict[str, Any]) -> dict[str, Any]:
