@@ -152,8 +152,9 @@ class Resolver:
         statement = sa.select(model.uid, model.id, column).where(
             among(uow.session, column, list(spellings)), visible(uow.actor, self.plan.record_type), *self._where
         )
-        if self._field.side is not None:
-            statement = statement.join(self._field.side, side_key(self._field.side) == model.id)
+        asked = [self._field, *(self.plan.fields[name] for name in self.lookup.where)]
+        for side in {field.side for field in asked if field.side is not None}:
+            statement = statement.join(side, side_key(side) == model.id)
         for uid, key, value in uow.session.execute(statement):
             for text in spellings.get(value, ()):
                 self._memory[text] = uid if self._memory.get(text) is None else _SEVERAL

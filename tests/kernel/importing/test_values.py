@@ -229,3 +229,17 @@ def test_a_column_called_problem_in_a_file_of_fields_is_no_field(write, run):
 
     with pytest.raises(InvalidInput, match="problem: no field of customer"):
         run({"file": "accounts.csv", "record_type": "customer"})
+
+
+def test_a_lookup_is_narrowed_by_a_field_that_only_some_of_its_targets_have(write, run, factories, verdicts):
+    for name, industry in (("Acme", "Steel"), ("Bolt", "Glass")):
+        factories.organization(display_name=name, industry=industry)
+    write("sales.csv", "Title,Who\nFirst,Acme\nSecond,Bolt\n")
+    lookup = {"by": "display_name", "where": {"industry": "Steel"}}
+    constants = {"channel": "store", "currency": "USD", "amount": "5", "occurred_at": "2026-01-01T00:00:00Z"}
+    columns = {"Title": "title", "Who": {"field": "customer", "lookup": lookup}}
+
+    result = run({"file": "sales.csv", "record_type": "sale", "columns": columns, "constants": constants})
+
+    assert verdicts(result) == {"created": 1, "refused": 1}
+    assert [error.found for error in result.sources[0].errors] == ["Bolt"]
