@@ -49,7 +49,8 @@ def _is_known(words: list[str]) -> bool:
     command: click.Command = cli
     for word in words:
         if word.startswith("--"):
-            known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--json"}
+            spelt = (option for each in command.params for option in (*each.opts, *each.secondary_opts))
+            known = {*spelt, "--help", "--json"}
             if word.partition("=")[0] not in known:
                 return False
         elif isinstance(command, click.Group):
