@@ -117,7 +117,7 @@ class SaleSchema(Schema):
             "help": _l("Who tells of the sale: a module, or the name of another system."),
         },
     )
-    external_ref = Text(255, metadata={"label": _l("Reference in the source")})
+    external_ref = Text(255, metadata={"label": _l("Reference in the source"), "show_as": "outside"})
     lines = Collection(
         SaleLineSchema,
         model=SaleLine,

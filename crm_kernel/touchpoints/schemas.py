@@ -38,7 +38,9 @@ class InteractionSchema(Schema):
     direction = Choice(DIRECTIONS, allow_none=True, metadata={"label": _l("Direction")})
     actor_name = Text(120, dump_only=True, metadata={"label": _l("By"), "computed": True})
     source_plugin = Text(40, dump_only=True, metadata={"label": _l("Module"), "computed": True, "show_as": "module"})
-    external_ref = Text(255, dump_only=True, metadata={"label": _l("Reference in the source"), "computed": True})
+    external_ref = Text(
+        255, dump_only=True, metadata={"label": _l("Reference in the source"), "computed": True, "show_as": "outside"}
+    )
     subject_type = Text(80, dump_only=True, metadata={"label": _l("About"), "computed": True, "show_as": "record_type"})
     subject_id = fields.UUID(
         attribute="subject_uid",

@@ -2,12 +2,14 @@
 
 ``language`` (``fr`` → French), ``record_type`` (``sfa.opportunity`` → Opportunity), ``module`` (``sfa`` → SFA; nothing for
 the kernel), ``event`` (``sfa.opportunity_won`` → Opportunity won), ``base_money`` (an amount in the base currency),
-``person_name`` (a name in the reader's order; with ``kind``, ``language`` and ``sort_name`` of the same record), ``subject``
-(on the record's page: the id of what it is about, of the type ``subject_type``, as that record's name and page).
+``outside`` (a reference in another system; nothing for the id of a record), ``person_name`` (a name in the reader's order; with
+``kind``, ``language`` and ``sort_name`` of the same record), ``subject`` (on the record's page: the id of what it is about, of the
+type ``subject_type``, as that record's name and page).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +21,8 @@ from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.events.wording import event_label, label_of
 from crm_kernel.records.plan import FieldPlan, record_types
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:|\Z)")
+
 
 def language_name(code: str) -> str:
     """Return what the reader's language calls a language; an unknown code is its own name."""
@@ -27,6 +31,11 @@ def language_name(code: str) -> str:
     except (UnknownLocaleError, ValueError):
         return code
     return name[:1].upper() + name[1:]
+
+
+def _outside(reference: str) -> str:
+    """Return a reference as another system prints it; the id of a record says nothing to people."""
+    return "" if _ID.match(reference) else reference
 
 
 def _type_label(name: str) -> str:
@@ -82,4 +91,5 @@ SAID: Mapping[str, Callable[[Any], str]] = {
     "record_type": _type_label,
     "module": _module_name,
     "event": event_label,
+    "outside": _outside,
 }

@@ -140,3 +140,14 @@ def test_days_and_times_of_conditions_are_written_as_the_reader_does(login, unit
     chips = _text(person.get(address)).replace("\u202f", " ").replace("\xa0", " ")
 
     assert said in chips, chips[:3000]
+
+
+def test_a_reference_that_is_the_id_of_a_record_is_not_shown(admin, sale, unit):
+    from crm_kernel.sales.models import Sale
+
+    shown = _text(admin.get(f"/sales/{sale['sale']}"))
+    with unit() as uow:
+        uow.session.query(Sale).filter_by(uid=sale["sale"]).one().external_ref = f"{sale['customer']}:refund"
+
+    assert "Reference in the source 1 " in shown
+    assert "Reference in the source" not in _text(admin.get(f"/sales/{sale['sale']}"))
