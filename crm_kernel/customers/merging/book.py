@@ -145,3 +145,8 @@ def advanced(table: sa.Table, uow: UnitOfWork) -> dict[str, Any]:
 
 def _as_json(table: sa.Table, values: Row) -> dict[str, Any]:
     return {name: encoder_of(table.columns[name].type)(value) for name, value in values.items()}
+
+
+def written(values: Row) -> dict[str, Any]:
+    """Return values as a statement takes them: for None, a JSON column would be given the JSON ``null``."""
+    return {name: sa.null() if value is None else value for name, value in values.items()}

@@ -6,15 +6,20 @@ so, what hangs on them is given in turn, then they are removed. All else is one 
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from flask_babel import gettext as _
 
-from crm_kernel.customers.merging.book import Book, Move, Row, advanced, numbered
+from crm_kernel.customers.merging.book import Book, Move, Row, advanced, numbered, written
 from crm_kernel.data_map.references import COMBINE, FILL_GAPS, MOVE, combining_function
 from crm_kernel.data_map.tables import ForeignKey, foreign_keys, unique_keys
+from crm_kernel.errors import Conflict
+
+log = logging.getLogger("crm.merging")
 
 #: What makes two rows of a customer the same beside the keys of the database; compared with missing values equal.
 SAME: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -66,7 +71,7 @@ class Giver:
             found = len(rows)
         if found:
             values = {column: new, **advanced(table, self.book.uow)}
-            self.book.connection.execute(sa.update(table).where(mine).values(values))
+            self.write(table, sa.update(table).where(mine).values(values))
 
     def _meeting(
         self, table: sa.Table, column: str, old: Any, new: Any
@@ -143,14 +148,14 @@ class Giver:
         columns = list(table.primary_key.columns)
         keys = [tuple(row._mapping[column.name] for column in columns) for row in rows]
         for start in range(0, len(keys), 500):
-            self.book.connection.execute(sa.delete(table).where(_among(columns, keys[start : start + 500])))
+            self.write(table, sa.delete(table).where(_among(columns, keys[start : start + 500])))
 
     def _replace(self, table: sa.Table, column: str, old: Any, new: Any) -> None:
         """Give a key that others refer to: the row is written anew under it, they are given, then the old one goes."""
         row = self.book.connection.execute(sa.select(table).where(table.c[column] == old)).first()
         if row is None:
             return
-        self.book.connection.execute(sa.insert(table).values({**row._mapping, column: new}))
+        self.write(table, sa.insert(table).values(written({**row._mapping, column: new})))
         self.book.created(table, [{**row._mapping, column: new}])
         for child in self._children[table.name]:
             self.give(self.book.table(child.table), child.column, old, new)
@@ -171,7 +176,21 @@ class Giver:
         if not rows:
             return
         self.book.changed(table, [(r._mapping, {n: r._mapping[n] for n in values}, values) for r in rows])
-        self.book.connection.execute(sa.update(table).where(where).values({**values, **advanced(table, self.book.uow)}))
+        self.write(table, sa.update(table).where(where).values({**written(values), **advanced(table, self.book.uow)}))
+
+    def write(self, table: sa.Table, statement: sa.Insert | sa.Update | sa.Delete) -> None:
+        """Run a statement; where the database refuses it, say by which table alone: it tells values of rows as well.
+
+        Those may be rows that whoever merges must not see. The log has the constraint.
+
+        Raises:
+            Conflict: instead of ``IntegrityError``.
+        """
+        try:
+            self.book.connection.execute(statement)
+        except sa.exc.IntegrityError as error:
+            log.warning("%s does not let two customers be one: %s", table.name, str(error.orig).strip().splitlines()[0])
+            raise Conflict(_("The table %(table)s does not let these customers be one.", table=table.name)) from error
 
 
 def _combined(rule: str, gone: Row, kept: Row) -> dict[str, Any]:

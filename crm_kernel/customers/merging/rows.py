@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -20,7 +17,6 @@ if TYPE_CHECKING:
     from crm_kernel.customers.merging.giving import Giver
     from crm_kernel.data_map.columns import CoveredColumn
 
-log = logging.getLogger("crm.merging")
 #: Tables with a rule of their own here or in ``fields``.
 APART = frozenset({"person", "organization", "duplicate_candidate"})
 
@@ -32,28 +28,11 @@ def give_all(giver: Giver, columns: list[CoveredColumn], source: sa.Row[Any], ta
         if rule == STAY or column.table in APART:
             continue
         table = giver.book.table(column.table)
-        with named_refusal(table):
-            if column.is_foreign_key:
-                giver.give(table, column.column, source.id, target.id, rule=rule)
-            else:
-                old, new = (source.id, target.id) if column.points_to == KEY else (source.uid, target.uid)
-                _rename(giver, table, column, old, new)
-
-
-@contextmanager
-def named_refusal(table: sa.Table) -> Iterator[None]:
-    """Let a merge that the database refuses say by which table alone: the database tells values of rows as well.
-
-    Those may be rows that whoever merges must not see. The log has the constraint.
-
-    Raises:
-        Conflict: instead of ``IntegrityError``.
-    """
-    try:
-        yield
-    except sa.exc.IntegrityError as error:
-        log.warning("%s does not let two customers be one: %s", table.name, str(error.orig).strip().splitlines()[0])
-        raise Conflict(_("The table %(table)s does not let these customers be one.", table=table.name)) from error
+        if column.is_foreign_key:
+            giver.give(table, column.column, source.id, target.id, rule=rule)
+        else:
+            old, new = (source.id, target.id) if column.points_to == KEY else (source.uid, target.uid)
+            _rename(giver, table, column, old, new)
 
 
 def _rename(giver: Giver, table: sa.Table, column: CoveredColumn, old: Any, new: Any) -> None:
@@ -72,7 +51,7 @@ def _rename(giver: Giver, table: sa.Table, column: CoveredColumn, old: Any, new:
     found = book.moved(table, Move(stored.name, old, new, member, last), sa.select(table.c[key]).where(mine))
     if found:
         value = with_member(stored, member, new, book.connection) if member else new
-        book.connection.execute(sa.update(table).where(mine).values({stored.name: value, **giver.advance(table)}))
+        giver.write(table, sa.update(table).where(mine).values({stored.name: value, **giver.advance(table)}))
 
 
 def _text(uid: Any) -> str:

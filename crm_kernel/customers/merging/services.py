@@ -25,7 +25,6 @@ from crm_kernel.customers.merging.rows import (
     demote,
     forget_words,
     give_all,
-    named_refusal,
     refuse_circles,
     settle_pairs,
     untie,
@@ -133,8 +132,7 @@ def _merge_rows(
     extensions = _chosen_of_extensions(book, {SOURCE: source.id, TARGET: target.id}, others)
     give_all(giver, columns, *rows)
     for table, values in extensions:
-        with named_refusal(table):
-            giver.change(table, next(iter(table.primary_key)) == target.id, values)
+        giver.change(table, next(iter(table.primary_key)) == target.id, values)
     refuse_circles(book.connection, target.id)
     forget_words(giver, source.id)
     uow.session.expire_all()

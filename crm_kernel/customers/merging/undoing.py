@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from crm_kernel.customers.merging.book import CHANGED, CREATED, MOVED, REMOVED, Row, advanced, numbered
+from crm_kernel.customers.merging.book import CHANGED, CREATED, MOVED, REMOVED, Row, advanced, numbered, written
 from crm_kernel.customers.merging.json_member import is_member, with_member
 from crm_kernel.customers.merging.models import MergeItem
 from crm_kernel.data_map.tables import foreign_keys, reflected_tables
@@ -82,9 +82,9 @@ class Undoer:
             row = row_from_json(table, item.before)
             if advanced(table, self.uow):
                 row |= {"version": row["version"] + 1, "updated_at": self.uow.now}
-            taken = self._tried(sa.insert(table).values(_written(row)))
+            taken = self._tried(sa.insert(table).values(written(row)))
             if taken is None and row.get("is_primary"):  # another one is since
-                taken = self._tried(sa.insert(table).values(_written({**row, "is_primary": False})))
+                taken = self._tried(sa.insert(table).values(written({**row, "is_primary": False})))
                 self.since[table.name][KEPT] += taken is not None
             self.since[table.name][MISSING] += taken is None  # its key or place was taken
 
@@ -105,9 +105,9 @@ class Undoer:
     def _give_back(self, table: sa.Table, item: Any, values: Row) -> bool:
         """Write values and say whether all were taken: one by one where the place of one was taken since."""
         change, forward = sa.update(table).where(self._is(table, item)), advanced(table, self.uow)
-        if not values or self._tried(change.values({**_written(values), **forward})) is not None:
+        if not values or self._tried(change.values({**written(values), **forward})) is not None:
             return True
-        for name, value in _written(values).items():
+        for name, value in written(values).items():
             self._tried(change.values({name: value, **forward}))
         return False
 
@@ -143,14 +143,15 @@ class Undoer:
 
 
 def _column(table: str, name: str) -> sa.ColumnClause[Any]:
-    return sa.table(table, sa.column(name)).c[name]
+    # By another name: a table may refer to itself.
+    return sa.table(table, sa.column(name)).alias("written_since").c[name]
 
 
 def _as_before(name: str, now: Any, before: Any, after: Any) -> tuple[Any, bool]:
     """Return what a value becomes, and whether a change since stays; custom fields are given back each by itself."""
     if now == after:
         return before, False
-    if name != "custom":
+    if name != "custom" or not all(value is None or isinstance(value, dict) for value in (now, before, after)):
         return now, True
     was, left, found = before or {}, after or {}, dict(now or {})
     given = [member for member in {*was, *left} if was.get(member) != left.get(member)]
@@ -159,8 +160,3 @@ def _as_before(name: str, now: Any, before: Any, after: Any) -> tuple[Any, bool]
         found[member] = was.get(member)
     found = {member: value for member, value in found.items() if value is not None}
     return found or (None if before is None else {}), bool(stays)
-
-
-def _written(values: Row) -> dict[str, Any]:
-    """Return values as a statement takes them: for None, a JSON column would be given the JSON ``null``."""
-    return {name: sa.null() if value is None else value for name, value in values.items()}

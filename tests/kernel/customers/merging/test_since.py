@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from crm_kernel._internal.modules import DataMapRow
 from crm_kernel.customers.merging.services import merge, unmerge
 from crm_kernel.customers.models import ContactPoint, Customer
 from crm_kernel.customers.services import update_customer
@@ -136,3 +137,54 @@ def test_custom_fields_that_were_not_changed_since_go_as_a_whole(uow, person):
     unmerge(uow, run)
 
     assert (target.custom, run.since) == ({"cf_new": True}, {})
+
+
+def _covered(uow, table):
+    """Let the data map of the module ``shop`` know a table whose rows are customers'."""
+    uow.session.add(
+        DataMapRow(
+            plugin="shop",
+            table_name=table,
+            column_name="customer_id",
+            points_to="customer.id",
+            merge_rule="fill_gaps",
+        )
+    )
+    uow.session.flush()
+
+
+def test_a_row_that_rows_of_its_own_table_written_since_hang_on_stays(uow, person, shop):
+    source, target = person(), person()
+    parent = "parent_id BIGINT REFERENCES shop_tree(customer_id) ON DELETE CASCADE"
+    owner = "customer_id BIGINT PRIMARY KEY REFERENCES customer(id)"
+    uow.session.execute(sa.text(f"CREATE TABLE shop_tree ({owner}, {parent}, doc JSON)"))
+    _covered(uow, "shop_tree")
+    uow.session.execute(sa.text("INSERT INTO shop_tree (customer_id) VALUES (:who)"), {"who": source.id})
+    run = merge(uow, source, target)
+    plain = uow.session.execute(sa.text("SELECT customer_id FROM shop_tree WHERE doc IS NULL")).all()
+    below = {"who": person().id, "above": target.id}
+    uow.session.execute(sa.text("INSERT INTO shop_tree (customer_id, parent_id) VALUES (:who, :above)"), below)
+
+    unmerge(uow, run)
+
+    assert plain == [(target.id,)]  # and not the JSON null
+    rows = uow.session.execute(sa.text("SELECT customer_id, parent_id FROM shop_tree")).all()
+    assert sorted(rows) == sorted([(source.id, None), (target.id, None), (below["who"], target.id)])
+    assert run.since == {"shop_tree": {"kept": 1}}
+
+
+def test_a_module_may_call_a_text_custom(uow, person, shop):
+    source, target = person(), person()
+    owner = "customer_id BIGINT PRIMARY KEY REFERENCES customer(id)"
+    uow.session.execute(sa.text(f"CREATE TABLE shop_wish ({owner}, custom TEXT)"))
+    _covered(uow, "shop_wish")
+    wish = sa.text("INSERT INTO shop_wish (customer_id, custom) VALUES (:who, :custom)")
+    for one, custom in ((source, "made to measure"), (target, None)):
+        uow.session.execute(wish, {"who": one.id, "custom": custom})
+    run = merge(uow, source, target)
+    uow.session.execute(sa.text("UPDATE shop_wish SET custom = 'told since'"))
+
+    unmerge(uow, run)
+
+    wishes = uow.session.execute(sa.text("SELECT customer_id, custom FROM shop_wish ORDER BY customer_id")).all()
+    assert wishes == [(source.id, "made to measure"), (target.id, "told since")]
