@@ -17,7 +17,7 @@ from crm_kernel.errors import Conflict, NotFound
 from crm_kernel.events.models import StoredEvent
 from crm_kernel.events.queries import dead_deliveries, event, overtaken
 from crm_kernel.jobs.models import JobRow, JobState
-from crm_kernel.jobs.services import cancel_job, retry_job
+from crm_kernel.jobs.services import cancel_job, lock_job, retry_job
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def retry_dead(
     uow: UnitOfWork, *, subscriber: str | None = None, event_uid: UUID | None = None, limit: int = 1000
 ) -> list[JobRow]:
-    """Make dead deliveries due again, oldest first, at most ``limit``, and return them without those done by now.
+    """Make dead deliveries due again, oldest first, at most ``limit``, and return them without those that somebody
+    else had made, or discarded, by now.
 
     One that comes after later ones about the same customer is marked ``out_of_order``. A few queries per delivery.
 
@@ -41,7 +42,7 @@ def retry_dead(
 
 def discard_dead(uow: UnitOfWork, event_uid: UUID, *, subscriber: str | None = None) -> list[JobRow]:
     """Decide that an event's dead deliveries (to one subscriber) are not to be made, and return them without those
-    that somebody else had made, or discarded, by now.
+    that somebody else had made due, or discarded, by now.
 
     Raises:
         NotFound: no such event.
@@ -94,10 +95,9 @@ def _decided(
 ) -> list[JobRow]:
     done = []
     for job, stored in dead:
-        try:
+        # Somebody else may have decided since they were listed: what was discarded stays so, what was retried goes on.
+        if lock_job(uow, job.uid).state == JobState.DEAD:
             done.append((decide(uow, job.uid), stored))
-        except Conflict:  # somebody else decided meanwhile, and it is done, runs or was discarded
-            continue
     _note(uow, action, [(stored, job.name) for job, stored in done])
     return [job for job, _stored in done]
 

@@ -95,12 +95,16 @@ def cancel(uow: UnitOfWork, uid: UUID) -> JobRow:
 def retry_all(uow: UnitOfWork, uids: Collection[UUID]) -> list[JobRow]:
     """Make those of the jobs due now that the actor may decide about and that are not done or running; return them.
 
+    One that somebody else decided about since the caller listed it is left alone.
+
     The oldest first: what one customer's deliveries still can keep of their order, they keep. A few queries per job.
     """
     rows = uow.session.scalars(sa.select(JobRow).where(JobRow.uid.in_(uids)).order_by(JobRow.id)).all()
     done = []
     for row in rows:
-        if may_change(uow.actor, row):
+        listed = row.state
+        # What somebody else decided since they were listed stands: a job cancelled meanwhile is not revived.
+        if may_change(uow.actor, row) and services.lock_job(uow, row.uid).state == listed:
             try:
                 done.append(services.retry_job(uow, row.uid))
             except Conflict:  # done or running by now

@@ -116,7 +116,7 @@ def retry_job(uow: UnitOfWork, uid: UUID) -> JobRow:
         NotFound: no such job.
         Conflict: it is done, or being done right now.
     """
-    job = _locked(uow, uid)
+    job = lock_job(uow, uid)
     if job.state in (JobState.DONE, JobState.LEASED):
         raise Conflict(f"job {uid} ({job.name}) is {state_name(job.state)}: only a dead or waiting one can be retried.")
     if job.state != JobState.READY and _overtaken(uow, job):
@@ -137,7 +137,7 @@ def cancel_job(uow: UnitOfWork, uid: UUID) -> JobRow:
         NotFound: no such job.
         Conflict: it is done or cancelled already.
     """
-    job = _locked(uow, uid)
+    job = lock_job(uow, uid)
     if job.state in (JobState.DONE, JobState.CANCELLED):
         raise Conflict(f"job {uid} ({job.name}) is {state_name(job.state)} already.")
     job.state, job.finished_at, job.leased_until = JobState.CANCELLED, uow.now, None
@@ -145,6 +145,20 @@ def cancel_job(uow: UnitOfWork, uid: UUID) -> JobRow:
     _release_later(uow, job)
     uow.after_commit(work_stored)
     return job
+
+
+def lock_job(uow: UnitOfWork, uid: UUID) -> JobRow:
+    """Load a job as it is now, so that nobody changes it before this unit commits; waits for the transaction of one that does.
+
+    Raises:
+        NotFound: no such job.
+    """
+    query = sa.select(JobRow).where(JobRow.uid == uid).with_for_update()
+    # Who listed it before has its state of then: meanwhile somebody else decided, and it is done.
+    found = uow.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if found is None:
+        raise NotFound(f"job {uid}: no such job. List them with: crm jobs list")
+    return found
 
 
 def state_name(state: int) -> str:
@@ -185,16 +199,6 @@ def json_payload(name: str, payload: Mapping[str, Any]) -> dict[str, Any]:
 def dialect_insert(uow: UnitOfWork) -> Callable[..., Any]:
     """Return the ``insert`` of the unit's database: the one that knows ``on_conflict_do_nothing``."""
     return postgresql.insert if uow.session.get_bind().dialect.name == "postgresql" else sqlite.insert
-
-
-def _locked(uow: UnitOfWork, uid: UUID) -> JobRow:
-    """Load a job so that no runner changes it before this unit commits; waits for the transaction of one that runs."""
-    query = sa.select(JobRow).where(JobRow.uid == uid).with_for_update()
-    # Who listed it before has its state of then: meanwhile somebody else decided, and it is done.
-    found = uow.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    if found is None:
-        raise NotFound(f"job {uid}: no such job. List them with: crm jobs list")
-    return found
 
 
 def _overtaken(uow: UnitOfWork, job: JobRow) -> bool:

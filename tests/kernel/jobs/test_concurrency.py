@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from crm_kernel import contributions as c
 from crm_kernel.events import services as event_services
-from crm_kernel.events.services import retry_dead
+from crm_kernel.events.services import discard_dead, retry_dead
 from crm_kernel.jobs import services
 from crm_kernel.jobs.claiming import Claim, claim
 from crm_kernel.jobs.deciding import retry_all
@@ -246,6 +246,56 @@ def test_what_somebody_else_had_done_meanwhile_is_not_done_again(site, alpha, an
 
     assert retried == []
     assert site.effects() == ["1", "2"]
+
+
+@pytest.mark.crm_databases("postgresql")
+@pytest.mark.parametrize("retry", [retry_dead, lambda uow: retry_all(uow, [row.uid for row in _all(uow)])])
+def test_what_somebody_else_discarded_meanwhile_is_not_revived(site, listed_dead, meanwhile, retry):
+    with site.writing() as uow:
+        listed_dead(uow)
+        meanwhile(services.cancel_job)
+        retried = retry(uow)
+    site.runner().drain()
+
+    assert (retried, site.states(), site.effects()) == ([], ["CANCELLED"], [])
+
+
+@pytest.mark.crm_databases("postgresql")
+def test_what_somebody_else_retried_meanwhile_is_not_discarded(site, listed_dead, meanwhile):
+    with site.writing() as uow:
+        event = listed_dead(uow)
+        meanwhile(services.retry_job)
+        discarded = discard_dead(uow, event)
+    site.runner().drain()
+
+    assert (discarded, site.states(), site.effects()) == ([], ["DONE"], ["1"])
+
+
+@pytest.fixture
+def listed_dead(site, alpha, monkeypatch):
+    """List the one dead delivery there is, once for all that is decided about it, and return the id of its event."""
+    site.load(alpha=alpha)
+    site.tell("1", customer=ADA)
+    with site.writing() as uow:
+        uow.session.execute(sa.update(JobRow).values(state=int(JobState.DEAD)))
+
+    def listed(uow):
+        before = event_services.dead_deliveries(uow)
+        monkeypatch.setattr(event_services, "dead_deliveries", lambda *_arguments, **_options: before)
+        return before[0][1].uid
+
+    return listed
+
+
+@pytest.fixture
+def meanwhile(site):
+    """Let somebody else decide about the one job there is, in a transaction of his own: ``meanwhile(cancel_job)``."""
+
+    def decide(decision):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(site.call, decision, site.uid(1)).result(30)
+
+    return decide
 
 
 def _all(uow):
