@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import sqlalchemy as sa
 
 from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access import reset
 from crm_kernel.access.invitations.services import invite
 from crm_kernel.database import utcnow
 from crm_kernel.jobs.leases import backoff
+from crm_kernel.jobs.models import JobRow, JobState
 from crm_kernel.jobs.runner import Runner
 
 MAILS = ["kernel.mail_consent_request", "kernel.mail_digest", "kernel.mail_invitation", "kernel.mail_reset"]
@@ -49,10 +51,15 @@ def test_a_mail_outlives_two_days_without_its_server(server, unit, work):
     assert [mail.recipient for mail in server.mails] == ["zoe@example.test"]
 
 
-def test_a_link_for_a_new_password_that_was_asked_for_days_ago_is_not_sent(server, login, client, work, monkeypatch):
+def test_a_link_for_a_new_password_that_was_asked_for_days_ago_is_not_sent(
+    server, login, client, unit, work, monkeypatch
+):
     monkeypatch.setattr(reset, "_GOOD_FOR", dt.timedelta(seconds=-1))
     client.post("/auth/reset", data={"email": login("representative").user.email})
 
     work()
 
+    with unit() as uow:
+        states = uow.session.scalars(sa.select(JobRow.state).where(JobRow.name == "kernel.mail_reset")).all()
+    assert states == [JobState.DONE]
     assert server.mails == []

@@ -57,6 +57,7 @@ def test_who_becomes_active_while_the_rule_waits_is_left_alone(unit, idle, waits
             until = time.monotonic() + 10
             while not waits() and time.monotonic() < until:
                 time.sleep(0.02)
+            assert waits(), "the rule did not wait for the transaction in which somebody writes"
         running.result(timeout=10)
 
     with unit() as uow:
