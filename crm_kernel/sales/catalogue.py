@@ -243,9 +243,9 @@ def _wrong_rates(
 ) -> Iterator[dict[str, list[str]]]:
     """Yield what is wrong with each of some rates, given with their keys, by field; one query per 5,000."""
     days = [_day_of(row) for _key, row in rows]
-    wanted = {key: day for day, (key, _row) in zip(days, rows, strict=True) if key is not None}
     holders = _keys_by_day(uow, days)
-    taken = {day for day, key in holders.items() if wanted.get(key, day) == day}
+    # Also the days of those that move away: rows are written one after the other, and the unique key would refuse a swap.
+    taken = set(holders)
     for day, (key, row) in zip(days, rows, strict=True):
         errors: dict[str, list[str]] = {}
         if row["from_currency"] == row["to_currency"]:

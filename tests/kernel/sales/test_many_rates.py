@@ -153,23 +153,41 @@ def test_rates_that_one_at_a_time_would_be_refused_are_refused_among_many(uow, r
     assert sorted(caught.value.errors) == errors
 
 
-def test_a_day_that_another_rate_leaves_is_free_and_one_that_it_keeps_is_not(uow):
-    first, second, third = create_many(
-        uow, record_type("exchange_rate"), [row(day=DAY + dt.timedelta(days=n)) for n in range(3)]
-    )
+@pytest.mark.parametrize(
+    ("days", "refused"),
+    [
+        ([1, None, None], ["0.valid_on"]),
+        ([1, 0, None], ["0.valid_on", "1.valid_on"]),
+        ([1, 9, None], ["0.valid_on"]),
+        ([None, 9, 1], ["2.valid_on"]),
+        ([0, 9, None], []),
+    ],
+    ids=["kept", "swap", "chain", "left before", "own and free"],
+)
+def test_a_day_that_a_rate_has_is_free_for_no_other_of_the_same_batch(uow, days, refused):
+    kind = record_type("exchange_rate")
+    keys = create_many(uow, kind, [row(day=DAY + dt.timedelta(days=n)) for n in range(3)])
+    moved = {
+        key: {"rate": Decimal(3)} if n is None else {"valid_on": DAY + dt.timedelta(days=n)}
+        for key, n in zip(keys, days, strict=True)
+    }
 
-    changes = {first: {"valid_on": DAY + dt.timedelta(days=1)}, second: {"rate": Decimal(3)}}
+    errors: list[str] = []
+    try:
+        update_many(uow, kind, moved)
+    except InvalidInput as error:
+        errors = sorted(error.errors)
 
-    with pytest.raises(InvalidInput) as caught:
-        update_many(uow, record_type("exchange_rate"), changes)
-    moved = update_many(
-        uow,
-        record_type("exchange_rate"),
-        {second: {"valid_on": DAY + dt.timedelta(days=9)}, third: {"valid_on": DAY + dt.timedelta(days=1)}},
-    )
+    assert errors == refused
 
-    assert list(caught.value.errors) == ["0.valid_on"]
-    assert moved == [second, third]
+
+def test_a_day_that_a_rate_has_left_is_free_for_the_next_batch(uow):
+    kind = record_type("exchange_rate")
+    first, second = create_many(uow, kind, [row(day=DAY + dt.timedelta(days=n)) for n in range(2)])
+
+    update_many(uow, kind, {first: {"valid_on": DAY + dt.timedelta(days=9)}})
+
+    assert update_many(uow, kind, {second: {"valid_on": DAY}}) == [second]
 
 
 def test_what_many_are_corrected_to_is_their_sources_only_if_that_is_told(uow):
