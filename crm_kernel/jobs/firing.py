@@ -8,6 +8,7 @@ job that is still waiting or running is not joined by another.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,13 @@ from crm_kernel.contributions import Job
 from crm_kernel.errors import CrmError
 from crm_kernel.jobs.cron import checked_cron, next_fire
 from crm_kernel.jobs.models import JobRow, JobSchedule, JobState
-from crm_kernel.jobs.schedules import change_times, zone_of
+from crm_kernel.jobs.schedules import change_times, note_change, zone_of
 from crm_kernel.jobs.services import dialect_insert, enqueue
 
 if TYPE_CHECKING:
     from crm_kernel.unit_of_work import UnitOfWork
+
+log = logging.getLogger("crm.jobs")
 
 #: Most schedules one call fires; the next call goes on.
 _MOST = 100
@@ -87,10 +90,13 @@ def _fire(uow: UnitOfWork, row: JobSchedule) -> None:
         if not is_under_way(uow, row):
             key = f"{row.uid}@{fires.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
             row.last_job_id = enqueue(uow, row.job, row.payload, dedupe_key=key)
-    except (
-        CrmError
-    ):  # its job is gone from the loaded code, or its time zone from the machine: it rests until somebody looks
+    except CrmError as error:
+        # Its job is gone from the loaded code, or its time zone from the machine: it rests until somebody looks.
         row.paused = True
+        note_change(uow, row, {"paused": False}, {"paused": True})
+        log.warning(
+            "schedule %s is paused: %s. When that is mended: crm jobs schedule resume %s", row.name, error, row.uid
+        )
 
 
 def _insert(uow: UnitOfWork, jobs: Sequence[Job]) -> None:

@@ -102,7 +102,7 @@ def pause_schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
     """
     found = _own(uow, uid)
     if not found.paused:
-        _note(uow, found, {"paused": False}, {"paused": True})
+        note_change(uow, found, {"paused": False}, {"paused": True})
     found.paused = True
     return found
 
@@ -116,7 +116,7 @@ def resume_schedule(uow: UnitOfWork, uid: UUID) -> JobSchedule:
     found = schedule(uow, uid)
     if found.paused:
         found.paused, found.next_at = False, next_fire(found.cron, found.zone, uow.now)
-        _note(uow, found, {"paused": True}, {"paused": False})
+        note_change(uow, found, {"paused": True}, {"paused": False})
     return found
 
 
@@ -204,7 +204,7 @@ def _retime(uow: UnitOfWork, row: JobSchedule, cron: str, timezone: str, own: bo
     row.own_time = own
     after = {"cron": row.cron, "timezone": row.timezone}
     if after != before:
-        _note(uow, row, before, after)
+        note_change(uow, row, before, after)
 
 
 def change_times(uow: UnitOfWork, row: JobSchedule, cron: str, timezone: str) -> None:
@@ -218,7 +218,8 @@ def change_times(uow: UnitOfWork, row: JobSchedule, cron: str, timezone: str) ->
     row.next_at = next_fire(row.cron, row.zone, uow.now)
 
 
-def _note(uow: UnitOfWork, row: JobSchedule, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+def note_change(uow: UnitOfWork, row: JobSchedule, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Write into the audit log what of a schedule is other than before."""
     change = AuditRow(row.uid, {"job": row.job, **before}, {"job": row.job, **after})
     record_audit_many(uow, "job_schedule", "updated", [change])
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from crm_kernel import contributions as c
-from crm_kernel.access.models import AppUser, AuditLog
+from crm_kernel.access.models import AppUser, AuditLog, AuditPayload
 from crm_kernel.errors import RegistrationError
 from crm_kernel.jobs import firing, schedules
 from crm_kernel.jobs.cron import InvalidSchedule
@@ -165,6 +165,28 @@ def test_a_schedule_whose_time_zone_is_unknown_by_now_rests_and_holds_up_no_othe
     assert {row.zone: row.paused for row in _rows(site)} == {"Mars/Olympus": True, "UTC": False}
     with pytest.raises(InvalidSchedule, match="Mars/Olympus"):
         site.call(schedules.resume_schedule, lost)
+
+
+def test_a_schedule_that_is_paused_for_its_time_zone_says_so_in_the_log_and_in_the_history(site, nightly, caplog):
+    nightly(schedule=None)
+    with site.writing() as uow:
+        made = schedules.schedule_job(uow, "alpha.night", "0 2 * * *")
+        made.timezone = made.zone = "Mars/Olympus"
+        lost = made.uid
+
+    for _ in range(2):
+        site.clock.forward(hours=24)
+        site.call(firing.fire_due)
+
+    [warning] = [record.getMessage() for record in caplog.records if record.name == "crm.jobs"]
+    assert "Mars/Olympus" in warning
+    assert f"crm jobs schedule resume {lost}" in warning
+    with site.reading() as uow:
+        noted = sa.select(AuditPayload.before, AuditPayload.after).join(
+            AuditLog, AuditLog.uid == AuditPayload.audit_uid
+        )
+        rows = uow.session.execute(noted.where(AuditLog.record_uid == lost)).all()
+    assert [(before["paused"], after["paused"]) for before, after in rows if "paused" in after] == [(False, True)]
 
 
 def test_a_paused_schedule_goes_on_from_the_time_it_is_resumed(site, nightly):
