@@ -29,7 +29,7 @@ from crm_kernel.records.pages.filter_reading import (
 )
 from crm_kernel.records.pages.filter_words import moment_labels, operator_label, period_labels, tree_text, unit_labels
 from crm_kernel.records.pages.listing import address, count_text
-from crm_kernel.records.pages.saying import values_of
+from crm_kernel.records.pages.saying import choices_with, values_of
 from crm_kernel.records.plan import Kind, plan_of, target_of
 from crm_kernel.records.reading import count_of, parse_query
 from crm_kernel.records.record_type import RecordType
@@ -137,14 +137,14 @@ def _value_controls(draft: Draft, entry: Entry, operator: str, path: str) -> lis
     if operator == "empty" or entry.plan.kind is Kind.BOOLEAN:
         return [_choice(name, _("Value"), value or "true", {"true": _("Yes"), "false": _("No")})]
     if choices is not None and operator == "in":
-        picked = [{"value": key, "label": label} for key, label in choices.items()]
+        picked = draft.texts.get("value", [])
         return [
             {
                 "name": name,
                 "label": _("Value"),
                 "kind": "multichoice",
-                "choices": picked,
-                "value": draft.texts.get("value", []),
+                "choices": choices_with(choices, picked),
+                "value": picked,
             }
         ]
     if choices is not None:
@@ -300,9 +300,7 @@ def _deciding(name: str, label: str, value: str, options: Mapping[str, Any]) -> 
 
 
 def _choice(name: str, label: str, value: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    choices = [{"value": key, "label": text} for key, text in options.items()]
-    if value not in options:
-        choices.insert(0, {"value": value, "label": value})
+    choices = choices_with(options, [value])
     return {"name": name, "label": label, "kind": "choice", "choices": choices, "value": value, "required": True}
 
 

@@ -22,7 +22,7 @@ from crm_kernel.records.numbers import Misread, number_text, typed_number
 from crm_kernel.records.pages.filter_words import comparison_text, operator_label, tree_text
 from crm_kernel.records.pages.one_field import editable_fields
 from crm_kernel.records.pages.presenting import cell_kind, cell_of, plain_text, record_url, title_of
-from crm_kernel.records.pages.saying import values_of
+from crm_kernel.records.pages.saying import choices_with, values_of
 from crm_kernel.records.pages.sorting import sort_with, sorting
 from crm_kernel.records.paging import sortable
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, plan_of, target_of
@@ -257,8 +257,8 @@ def _filter_field(name: str, field: FieldPlan, active: Comparison | None, *, pin
     }
     if (values := values_of(field)) is not None:
         found["kind"] = "choice"
-        found["choices"] = [{"value": key, "label": label} for key, label in values.items()]
         found["value"] = (list(active.value) if isinstance(active.value, tuple) else [active.value]) if active else None
+        found["choices"] = choices_with(values, found["value"] or ())
     if field.kind is Kind.REFERENCE:
         found["autocomplete_url"] = url_for(f"{target_of(field).endpoint}_suggest")
     return found

@@ -10,7 +10,7 @@ type ``subject_type``, as that record's name and page).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
@@ -53,6 +53,12 @@ def values_of(field: FieldPlan) -> Mapping[str, Any] | None:
     return getattr(field.field, "choices", None) if named is None else named()
 
 
+def choices_with(values: Mapping[str, Any], chosen: Iterable[str]) -> list[dict[str, Any]]:
+    """Return a control's choices; first those chosen that are no longer offered, for a form sends only what it shows."""
+    missing = {value: value for value in chosen if value not in values}
+    return [{"value": value, "label": label} for value, label in {**missing, **values}.items()]
+
+
 def said_value(field: FieldPlan, value: str) -> str:
     """Return what a text that a filter compares with is called; a code that nothing names is its own name."""
     choices = getattr(field.field, "choices", None)
@@ -70,19 +76,15 @@ def _event_labels() -> dict[str, str]:
     return _by_label({event.name: label_of(event) for event in runtime_of(current_app).registry.all("events")})
 
 
-def _module_names() -> dict[str, str]:
-    return {name: _module_name(name) for name in runtime_of(current_app).manager.names if name != "kernel"}
-
-
 def _by_label(found: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[1].casefold()))
 
 
-#: ``show_as`` → the values that there are, by what they are called: filters offer them.
+#: ``show_as`` → the values that there are, by what they are called: filters offer them. Not ``module``: who tells of a
+#: record may be another system, by any name.
 _VALUES: Mapping[str, Callable[[], Mapping[str, str]]] = {
     "record_type": _type_labels,
     "event": _event_labels,
-    "module": _module_names,
 }
 
 #: ``show_as`` → how a value is said, for texts.

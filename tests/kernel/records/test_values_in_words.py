@@ -115,6 +115,24 @@ def test_filters_offer_codes_by_what_they_are_called(admin):
     assert admin.get("/views?record_type=sale&record_type=customer").status_code == 302
 
 
+def test_a_condition_on_another_systems_sales_stays_in_the_filter_bar(admin):
+    bar = admin.get("/sales?source_plugin=shop").get_data(as_text=True)
+    built = {"f.join": "all", "f.0.field": "source_plugin", "f.0.op": "in", "f.0.value": "shop\ntill"}
+    builder = admin.get("/sales/filter", query_string=built).get_data(as_text=True)
+
+    assert re.search(r'<input[^>]*name="source_plugin"[^>]*value="shop"', bar)
+    assert re.search(r"<textarea[^>]*>\s*shop\ntill</textarea>", builder)
+
+
+def test_a_condition_on_a_code_of_a_module_that_is_gone_stays_ticked(admin):
+    bar = admin.get("/webhook-deliveries?event_name=gone.thing_made").get_data(as_text=True)
+    built = {"f.join": "all", "f.0.field": "event_name", "f.0.op": "in", "f.0.value": "gone.thing_made"}
+    builder = admin.get("/webhook-deliveries/filter", query_string=built).get_data(as_text=True)
+
+    assert re.search(r'name="event_name" value="gone.thing_made"[^>]*checked', bar)
+    assert re.search(r'name="f.0.value" value="gone.thing_made"[^>]*checked', builder)
+
+
 def test_an_unfinished_code_is_typed(admin):
     built = {"f.join": "all", "f.0.field": "record_type", "f.0.op": "contains", "f.0.value": "cust"}
 
