@@ -66,12 +66,14 @@ def column_plan(plan: TypePlan, name: str) -> FieldPlan:
 
 
 def fields_for(plan: TypePlan, names: Sequence[str]) -> tuple[str, ...]:
-    """Return what a page must read to show these columns: their fields, the title, the amounts' currencies."""
+    """Return what a page must read to show these columns: their fields, the title, the amounts' currencies, the source of references."""
     own = [name for name in names if "." not in name]
     currencies = [cast(fields.Money, plan.fields[n].field).currency for n in own if plan.fields[n].kind is Kind.MONEY]
     extra = ("extensions",) if len(own) < len(names) else ()
+    told = any(plan.fields[name].field.metadata.get("show_as") == "outside" for name in own)
+    source = ("source_plugin",) if told else ()
     title = (plan.record_type.title, *said_with(plan))
-    return tuple(dict.fromkeys((*own, *title, *(c for c in currencies if c), *extra)))
+    return tuple(dict.fromkeys((*own, *title, *(c for c in currencies if c), *source, *extra)))
 
 
 def said_with(plan: TypePlan) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from crm_kernel.records import fields
 from crm_kernel.records.custom_fields.kinds import MultiChoice
 from crm_kernel.records.names import person_name
 from crm_kernel.records.numbers import decimal_text
-from crm_kernel.records.pages.saying import SAID
+from crm_kernel.records.pages.saying import SAID, outside_reference
 from crm_kernel.records.plan import FieldPlan, Kind, TypePlan, target_of
 from crm_kernel.records.record_type import RecordType
 
@@ -56,6 +56,8 @@ def text_of(field: FieldPlan, value: Any, item: Mapping[str, Any]) -> str:
         return money_text(value, runtime_of(current_app).config.base_currency)
     if shown_as == "person_name":
         return person_name(str(value), item)
+    if shown_as == "outside":
+        return outside_reference(str(value), item)
     if shown_as in SAID:
         return SAID[shown_as](value)
     if isinstance(value, bool):

@@ -2,9 +2,9 @@
 
 ``language`` (``fr`` → French), ``record_type`` (``sfa.opportunity`` → Opportunity), ``module`` (``sfa`` → SFA; nothing for
 the kernel), ``event`` (``sfa.opportunity_won`` → Opportunity won), ``base_money`` (an amount in the base currency),
-``outside`` (a reference in another system; nothing for the id of a record), ``person_name`` (a name in the reader's order; with
-``kind``, ``language`` and ``sort_name`` of the same record), ``subject`` (on the record's page: the id of what it is about, of the
-type ``subject_type``, as that record's name and page).
+``outside`` (a reference in another system; nothing for an id that the loaded module in ``source_plugin`` of the same record
+made up), ``person_name`` (a name in the reader's order; with ``kind``, ``language`` and ``sort_name`` of the same record),
+``subject`` (on the record's page: the id of what it is about, of the type ``subject_type``, as that record's name and page).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.events.wording import event_label, label_of
 from crm_kernel.records.plan import FieldPlan, record_types
 
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:|\Z)")
+#: The id of a record, or a key made up as ``sale:<uuid>``; ``…:refund`` and the like may follow.
+_ID = re.compile(r"([a-z_]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:|\Z)")
 
 
 def language_name(code: str) -> str:
@@ -33,9 +34,13 @@ def language_name(code: str) -> str:
     return name[:1].upper() + name[1:]
 
 
-def _outside(reference: str) -> str:
-    """Return a reference as another system prints it; the id of a record says nothing to people."""
-    return "" if _ID.match(reference) else reference
+def outside_reference(reference: str, item: Mapping[str, Any]) -> str:
+    """Return a reference as its source prints it; nothing for an id that a loaded module or the kernel made up.
+
+    Another system's order numbers may look the same: only the record's ``source_plugin`` tells them apart.
+    """
+    ours = item.get("source_plugin") in runtime_of(current_app).manager.names
+    return "" if ours and _ID.match(reference) else reference
 
 
 def _type_label(name: str) -> str:
@@ -93,5 +98,4 @@ SAID: Mapping[str, Callable[[Any], str]] = {
     "record_type": _type_label,
     "module": _module_name,
     "event": event_label,
-    "outside": _outside,
 }

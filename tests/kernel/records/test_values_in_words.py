@@ -165,7 +165,31 @@ def test_a_reference_that_is_the_id_of_a_record_is_not_shown(admin, sale, unit):
 
     shown = _text(admin.get(f"/sales/{sale['sale']}"))
     with unit() as uow:
-        uow.session.query(Sale).filter_by(uid=sale["sale"]).one().external_ref = f"{sale['customer']}:refund"
+        sold = uow.session.query(Sale).filter_by(uid=sale["sale"]).one()
+        sold.source_plugin, sold.external_ref = "toyrecords", f"{sale['customer']}:refund"
 
     assert "Reference in the source 1 " in shown
     assert "Reference in the source" not in _text(admin.get(f"/sales/{sale['sale']}"))
+
+
+@pytest.mark.parametrize(
+    ("source", "reference", "shown"),
+    [
+        ("shop", "5f0c1c52-7b1e-4d52-9a63-0c7f3d8b2a11", True),
+        ("shop", "sale:5f0c1c52-7b1e-4d52-9a63-0c7f3d8b2a11", True),
+        ("kernel", "INV-12", True),
+        ("toyrecords", "5f0c1c52-7b1e-4d52-9a63-0c7f3d8b2a11:2", False),
+        ("kernel", "sale:5f0c1c52-7b1e-4d52-9a63-0c7f3d8b2a11", False),
+        ("kernel", "refund:5f0c1c52-7b1e-4d52-9a63-0c7f3d8b2a11", False),
+    ],
+)
+def test_only_ids_that_modules_made_up_are_not_shown_as_references(admin, sale, unit, source, reference, shown):
+    from crm_kernel.sales.models import Sale
+
+    with unit() as uow:
+        sold = uow.session.query(Sale).filter_by(uid=sale["sale"]).one()
+        sold.source_plugin, sold.external_ref = source, reference
+
+    page, column = _text(admin.get(f"/sales/{sale['sale']}")), _text(admin.get("/sales?columns=title,external_ref"))
+
+    assert (f"Reference in the source {reference}" in page, reference in column) == (shown, shown)
