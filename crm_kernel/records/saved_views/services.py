@@ -160,6 +160,8 @@ def _share(uow: UnitOfWork, view: SavedView) -> None:
 
 def _team(uow: UnitOfWork, view: SavedView) -> int:
     """Return the team that a view is shared with: the one that is named, or the author's own."""
+    if view.author_id is None and view.team_id is None:
+        raise InvalidInput({"team": [_("A view without an author needs its team.")]})
     teams = teams_of(uow, view.author_id)
     if not teams:
         mine = view.author_id == uow.actor.user_id

@@ -80,6 +80,21 @@ def test_a_view_whose_author_is_in_no_team_is_shared_with_none(types, api, unit)
     assert refused.json["errors"] == {"sharing": ["Its author is in no team."]}
 
 
+def test_a_view_without_an_author_is_shared_with_a_team_that_is_named(types, teams, unit):
+    from crm_kernel.errors import InvalidInput
+    from crm_kernel.records.saved_views.exchange import take_views
+
+    entry = {"name": "Ours", "record_type": THING, "sharing": "team"}
+
+    with pytest.raises(InvalidInput) as refused, unit() as uow:
+        take_views(uow, [entry])
+    with unit() as uow:
+        taken = take_views(uow, [{**entry, "team": "South"}])
+
+    assert refused.value.errors == {"1.team": ["A view without an author needs its team."]}
+    assert taken == {"created": 1, "changed": 0}
+
+
 def test_its_team_is_forgotten_when_a_view_is_shared_otherwise(author):
     view = saved(author, sharing="team")
 
