@@ -25,7 +25,7 @@ from crm_kernel.records.bulk_actions.models import (
     UPDATE,
     BulkRun,
 )
-from crm_kernel.records.bulk_actions.services import can_undo, cancel, outcomes, titles, undo
+from crm_kernel.records.bulk_actions.services import UNDO_DAYS, can_undo, cancel, outcomes, titles, undo
 from crm_kernel.records.fields import Choice, Reference
 from crm_kernel.records.plan import record_types
 from crm_kernel.records.record_type import Action, FormSection, RecordType
@@ -85,6 +85,7 @@ def details(uow: UnitOfWork, run: BulkRun) -> Mapping[str, Any]:
         "running": run.state in (QUEUED, RUNNING) or bool(back and back["running"]),
         "done": _done(uow, run),
         "back": back,
+        "undo_days": UNDO_DAYS,
         "refusals": [
             {
                 "title": known.get(row.record_uid),

@@ -48,3 +48,16 @@ def test_a_run_whose_records_still_wait_keeps_them(bulk_run, three, forget, unit
         uow.session.execute(sa.update(BulkRun).values(state=RUNNING, finished_at=None))
 
     assert forget(400) == [3]
+
+
+def test_a_run_without_its_refusals_says_how_long_they_were_kept(bulk_run, three, forget, login, monkeypatch):
+    from crm_kernel.records.bulk_actions import record
+
+    bulk_run(set={"state": "broken"}, query="name=lamp")
+    done = bulk_run(do="break", data={"reason": "fell"}, all=True)
+    forget(31)
+    monkeypatch.setattr(record, "UNDO_DAYS", 45)
+
+    page = login("administrator").get(f"/bulk-runs/{done['id']}").text
+
+    assert "is kept for 45 days" in page
