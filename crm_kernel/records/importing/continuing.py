@@ -90,11 +90,9 @@ def take_turn(uid: UUID, until: float = math.inf) -> bool:
         driver = _driver_in_turn(uid)
     except DatabaseUnavailable:
         raise
-    except Exception as error:  # whatever it is, nobody would take the run on: it must not say that it is running
-        with (
-            suppress(NotFound),
-            writing(SYSTEM, channel="import", request_id=uid.hex) as uow,
-        ):  # discarded: nothing to do
+    except Exception as error:
+        # Whatever it is, nobody would take the run on: it must not say that it is running. Discarded: nothing to do.
+        with suppress(NotFound), writing(SYSTEM, channel="import", request_id=uid.hex) as uow:
             runs.stop_run(uow, runs.locked_run(uow, runs.run_of(uow, uid).id), stopped_text(None, error))
         return False
     if driver is None:

@@ -114,9 +114,8 @@ class Driver:
                     outcome = self._chunk(uow, chunk)
             except self.passing:
                 raise
-            except (
-                Exception
-            ) as error:  # whatever it is, nobody would take the run on: it must not say that it is running
+            except Exception as error:
+                # Whatever it is, nobody would take the run on: it must not say that it is running.
                 self._stop(stopped_text(chunk, error), error)
                 return False
             if chunk is None or outcome is None:

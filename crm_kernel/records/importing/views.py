@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -96,7 +95,7 @@ def mapping(uid: UUID) -> Any:
     try:
         source, plan = _opened(run, {**before, **{name: text for name, text in request.args.items() if text}})
     except InvalidInput:
-        return redirect(url_for("imports.detail", uid=uid, **_how(request.args)), 303)
+        return redirect(url_for("imports.detail", uid=uid, **forms.how_read(request.args)), 303)
     return _mapping_page(uow, run, source, plan, _proposed(uow, run, source, plan))
 
 
@@ -111,7 +110,7 @@ def map_columns(uid: UUID) -> Any:
     try:
         source, plan = _opened(run, answers)
     except InvalidInput:
-        return redirect(url_for("imports.detail", uid=uid, **_how(answers)), 303)
+        return redirect(url_for("imports.detail", uid=uid, **forms.how_read(answers)), 303)
     said: dict[str, Any] = {}
     try:
         said = forms.source_of_form(answers, source, plan, _proposed(uow, run, source, plan))
@@ -234,16 +233,11 @@ def _mapping_page(
 
 
 def _opened(run: ImportRun, said: dict[str, str]) -> tuple[Source, TypePlan]:
-    return open_source(_file(run), **_how(said)), plan_of(record_type(_type_name(run)))
+    return open_source(_file(run), **forms.how_read(said)), plan_of(record_type(_type_name(run)))
 
 
 def _type_name(run: ImportRun) -> str:
     return str(run.mapping.get("record_type") or run.mapping["sources"][0]["record_type"])
-
-
-def _how(said: Mapping[str, str]) -> dict[str, Any]:
-    """Return what was said about how a file is to be read."""
-    return forms.how_read(said)
 
 
 def _unreadable(uow: UnitOfWork, run: ImportRun) -> dict[str, Any] | None:
@@ -251,7 +245,7 @@ def _unreadable(uow: UnitOfWork, run: ImportRun) -> dict[str, Any] | None:
 
     Reads the file to its end, as the page of its columns does.
     """
-    asked = _how(request.args)
+    asked = forms.how_read(request.args)
     settled = not run.files or (preparing.is_mapped(run) and not asked)
     if run.state != RunState.DRAFT or run.expired_at or settled or not runs.may_read_file(uow.actor, run):
         return None
