@@ -109,9 +109,16 @@ def errand_of(run: ImportRun) -> Errand:
 
 
 def locked_run(uow: UnitOfWork, key: int) -> ImportRun:
-    """Return a run, locked until the unit of work ends."""
+    """Return a run, locked until the unit of work ends; one query.
+
+    Raises:
+        NotFound: it was discarded meanwhile: a draft may be, while others wait for its lock.
+    """
     query = sa.select(ImportRun).where(ImportRun.id == key).with_for_update()
-    return uow.session.scalars(query.execution_options(populate_existing=True)).one()
+    run = uow.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    if run is None:
+        raise NotFound(_("There is no such import."))
+    return run
 
 
 def is_under_way(run: ImportRun) -> bool:
@@ -289,16 +296,8 @@ def _rows(run: int, source: int, outcome: Outcome) -> Iterator[dict[str, Any]]:
 
 def _row(run: int, verdict: str, source: int, number: int, problems: list[Any] | None) -> dict[str, Any]:
     """Return a row of the ledger that tells of no record."""
-    nothing = dict.fromkeys(("record_uid", "before", "after"))
-    return {
-        "run_id": run,
-        "verdict": verdict,
-        "source": source,
-        "number": number,
-        "record_type": "",
-        **nothing,
-        "problems": problems,
-    }
+    rest = {"record_type": "", "record_uid": None, "before": None, "after": None, "problems": problems}
+    return {"run_id": run, "verdict": verdict, "source": source, "number": number, **rest}
 
 
 def _by_row(errors: Sequence[RowError]) -> dict[tuple[int, str], list[RowError]]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
-from crm_kernel.records.importing import continuing
+from crm_kernel.access.actor import SYSTEM
+from crm_kernel.database import db
+from crm_kernel.errors import NotFound
+from crm_kernel.records.importing import continuing, preparing
 from crm_kernel.records.importing.models import ImportMapping, ImportRow, ImportRun
+from crm_kernel.unit_of_work import writing
 
 FILE = "kind,display_name\norganization,Acme\norganization,\n"
 MAPPING = '[columns]\nkind = "kind"\ndisplay_name = "display_name"\n'
@@ -50,6 +56,34 @@ def test_a_draft_is_discarded_with_its_file_and_its_rows(api, give, deliver_even
     assert (left(unit), folder.exists(), client.get(path).status_code) == (([], 0, 0), False, 404)
     with crm_app.app_context():  # a turn that was still due finds nothing to do
         assert continuing.take_turn(UUID(path.rpartition("/")[2])) is False
+
+
+@pytest.mark.crm_databases("postgresql")
+@pytest.mark.parametrize("late", [preparing.discard, preparing.start, preparing.stop], ids=lambda act: act.__name__)
+def test_what_waits_for_a_draft_that_is_being_discarded_finds_none(api, give, deliver_events, crm_app, late):
+    uid = UUID(give(api("administrator"), mapping=MAPPING, **CHECKED).rpartition("/")[2])
+    deliver_events()
+
+    def act() -> None:
+        with crm_app.app_context(), writing(SYSTEM) as uow:
+            late(uow, uid)
+
+    with ThreadPoolExecutor(1) as pool:
+        with crm_app.app_context(), writing(SYSTEM) as uow:
+            preparing.discard(uow, uid)
+            other = pool.submit(act)
+            ends = time.monotonic() + 20
+            while not _waits(crm_app):
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        with pytest.raises(NotFound):
+            other.result()
+
+
+def _waits(app) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with app.app_context(), db.engine.connect() as connection:
+        return bool(connection.scalar(sa.text(waiting)))
 
 
 def test_only_a_draft_of_ones_own_is_discarded(api, give, deliver_events, unit):
