@@ -57,11 +57,13 @@ def keep_ways_in(uow: UnitOfWork, provider: IdentityProvider) -> None:
     """Refuse to take a provider from active users who log in no other way; three queries at most, however many they are.
 
     The system may, so that a provider that is not to be trusted any more is switched off at once from the command line;
-    but not even the system shuts out all administrators.
+    but not even the system shuts out all administrators. One that is switched off lets nobody in: nothing is asked about it.
 
     Raises:
         Conflict: naming some of them.
     """
+    if not provider.enabled:
+        return
     lock_administrators(uow)
     linked = sa.select(UserIdentity.user_id).where(
         UserIdentity.provider_id == provider.id, UserIdentity.issuer == provider.issuer
