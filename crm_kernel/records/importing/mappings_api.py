@@ -67,7 +67,7 @@ def _mapping(blueprint: Blueprint) -> type[MethodView]:
     class Mapping(MethodView):
         def delete(self, kind: str, uid: UUID) -> Response:
             preparing.refuse_importer(current_uow().actor, record_type(kind))
-            preparing.delete_mapping(current_uow(), uid)
+            preparing.delete_mapping(current_uow(), uid, kind)
             return Response(status=204)
 
     drops = {"summary": "Delete a mapping that you keep", "responses": changing_answers(204, None, 404)}

@@ -201,14 +201,17 @@ def may_delete(actor: Actor, kept: ImportMapping) -> bool:
     return actor.kind == "system" or kept.user_id == actor.user_id or actor.may(runs.CHANGE_OTHERS)
 
 
-def delete_mapping(uow: UnitOfWork, uid: UUID) -> None:
-    """Forget a mapping that is kept; imports that were made with it keep what they were told.
+def delete_mapping(uow: UnitOfWork, uid: UUID, record_type: str | None = None) -> None:
+    """Forget a mapping that is kept, of this type if one is named; imports that were made with it keep what they were told.
 
     Raises:
         NotFound: there is none, or none that is offered to the actor.
         Forbidden: it is somebody else's.
     """
-    kept = uow.session.scalar(sa.select(ImportMapping).where(ImportMapping.uid == uid, _offered(uow.actor)))
+    query = sa.select(ImportMapping).where(ImportMapping.uid == uid, _offered(uow.actor))
+    if record_type is not None:
+        query = query.where(ImportMapping.record_type == record_type)
+    kept = uow.session.scalar(query)
     if kept is None:
         raise NotFound(_("There is no such mapping."))
     if not may_delete(uow.actor, kept):

@@ -124,6 +124,7 @@ def test_mappings_are_shown_with_who_keeps_them_and_deleted_by_him(login, api, g
     assert f"/imports/mappings/{kept['id']}/delete" not in page
     assert browser.post(f"/imports/mappings/{kept['id']}/delete").status_code == 403
 
+    assert client.delete(f"/api/imports/mappings/team/{kept['id']}").status_code == 404
     assert client.delete(f"/api/imports/mappings/customer/{kept['id']}").status_code == 204
     assert client.delete(f"/api/imports/mappings/customer/{kept['id']}").status_code == 404
     with unit() as uow:
