@@ -226,6 +226,8 @@ def _limit_steps(
         record_type.limit(uow, verb, subject)
     except Forbidden as error:
         yield Step("limit", record_type.name, False, str(error))
+    except Exception as error:  # what it is asked for fails then, whatever a plugin's limit raised
+        yield Step("limit", record_type.name, False, _failed(error))
     else:
         yield Step("limit", record_type.name, True, _("Does not refuse it."))
     finally:
@@ -236,8 +238,12 @@ def _asked(rule: str, source: str, ask: Callable[[], Any], show: Callable[[Any],
     try:
         answer, text = show(ask())
     except Exception as error:  # the policy denies then, whatever a plugin's rule raised
-        answer, text = False, _("Failed, which denies: %(error)s", error=f"{type(error).__name__}: {error}")
+        answer, text = False, _failed(error)
     return Step(rule, source, answer, text)
+
+
+def _failed(error: Exception) -> str:
+    return _("Failed, which denies: %(error)s", error=f"{type(error).__name__}: {error}")
 
 
 def _sees(uow: UnitOfWork, actor: Actor, record_type: RecordType, subject: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -208,6 +209,17 @@ def test_a_rule_that_fails_denies_and_is_named(office, why, vault):
     failed = ("vault", False, "Failed, which denies: RuntimeError: no vault today")
     assert failed in steps(found, "verdict")
     assert failed in steps(found, "visibility")
+
+
+def test_a_limit_that_fails_denies_and_is_named(app, office, why, monkeypatch):
+    registry, limited = type(app.extensions["crm"].registry), replace(office.type, limit=lambda *_given: {}["today"])
+    get = registry.get
+    monkeypatch.setattr(registry, "get", lambda *given: limited if given[2] == "note" else get(*given))
+
+    found = why("note.update", office.mine)
+
+    assert not found.allowed
+    assert steps(found, "limit") == [("note", False, "Failed, which denies: KeyError: 'today'")]
 
 
 def test_a_deactivated_user_may_nothing(office, why, unit):
