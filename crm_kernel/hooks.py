@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def ask(hook: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> list[tuple[str, R]]:
+def ask(hook: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> list[tuple[str, R]]:
     """Ask every enabled module that implements a hook; return (module, answer) in the order in which modules load.
 
     That order never changes between processes: dependencies first, then by name. Who answers None has nothing to say and

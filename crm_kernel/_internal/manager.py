@@ -94,7 +94,7 @@ class PluginManager:
             self._ordered[hook] = tuple((name, found[name]) for name in self.loaded if name in found)
         return self._ordered[hook]
 
-    def call(self, hook: str, **arguments: Any) -> list[tuple[str, Any]]:
+    def call(self, hook: str, /, **arguments: Any) -> list[tuple[str, Any]]:
         """Call a hook on every plugin and return (plugin name, result) in load order; an exception passes through."""
         return [(name, invoke(impl, arguments)) for name, impl in self.implementations(hook)]
 

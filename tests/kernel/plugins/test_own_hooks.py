@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,14 @@ def test_a_hook_is_known_to_neighbours_that_load_before_and_after_its_module(loa
 
     assert manager.failed == {}
     assert manager.call("asks_color", thing=4) == [(name, 8)]
+
+
+def test_an_argument_of_a_hook_may_have_any_name(loaded: Any) -> None:
+    asks = ASKS.replace("(thing)", "(hook)")
+    manager = loaded(asks=asks, here=answering("here", arguments=", hook", answer="hook * 2"))
+
+    assert manager.call("asks_color", hook=4) == [("here", 8)]
+    assert inspect.signature(ask).parameters["hook"].kind is inspect.Parameter.POSITIONAL_ONLY
 
 
 def test_disabled_modules_are_not_asked(loaded: Any) -> None:
