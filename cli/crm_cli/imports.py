@@ -13,6 +13,7 @@ from crm_cli.common import (
     Instance,
     confirm,
     dry_run_option,
+    echo_done,
     echo_json,
     echo_records,
     instance_options,
@@ -201,19 +202,19 @@ def undo(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume
 @AS
 @dry_run_option
 @yes_option
+@json_option
 @instance_options
-def discard(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
+def discard(instance: Instance, run: UUID, email: str | None, dry_run: bool, assume_yes: bool, as_json: bool) -> None:
     """Delete a draft with its uploaded file: a file that nobody is going to import need not wait until it expires."""
     from crm_kernel.records.importing import preparing
 
     with instance.app().app_context():
         actor = acting(email)
-        if not dry_run:
-            confirm(f"Delete the draft {run} and its file?", assume_yes=assume_yes)
-        with instance.writing(dry_run=dry_run) as uow:
-            uow.actor = actor
-            preparing.discard(uow, run)
-    message(f"The draft {run} is deleted." if not dry_run else f"Dry run: the draft {run} would be deleted.")
+    if not dry_run:
+        confirm(f"Delete the draft {run} and its file?", assume_yes=assume_yes)
+    with instance.writing(dry_run=dry_run, actor=actor) as uow:
+        preparing.discard(uow, run)
+    echo_done({"id": run}, f"The draft {run} is deleted.", as_json=as_json, dry_run=dry_run)
 
 
 @imports.command("mappings")
@@ -239,19 +240,21 @@ def list_mappings(instance: Instance, record: str | None, as_json: bool) -> None
 @AS
 @dry_run_option
 @yes_option
+@json_option
 @instance_options
-def delete_mapping(instance: Instance, mapping: UUID, email: str | None, dry_run: bool, assume_yes: bool) -> None:
+def delete_mapping(
+    instance: Instance, mapping: UUID, email: str | None, dry_run: bool, assume_yes: bool, as_json: bool
+) -> None:
     """Delete a mapping that is kept. MAPPING is the id that crm import mappings prints."""
     from crm_kernel.records.importing import preparing
 
     with instance.app().app_context():
         actor = acting(email)
-        if not dry_run:
-            confirm(f"Delete the mapping {mapping}?", assume_yes=assume_yes)
-        with instance.writing(dry_run=dry_run) as uow:
-            uow.actor = actor
-            preparing.delete_mapping(uow, mapping)
-    message(f"The mapping {mapping} {'would be' if dry_run else 'is'} deleted.")
+    if not dry_run:
+        confirm(f"Delete the mapping {mapping}?", assume_yes=assume_yes)
+    with instance.writing(dry_run=dry_run, actor=actor) as uow:
+        preparing.delete_mapping(uow, mapping)
+    echo_done({"id": mapping}, f"The mapping {mapping} is deleted.", as_json=as_json, dry_run=dry_run)
 
 
 def _described(run: ImportRun) -> dict[str, Any]:

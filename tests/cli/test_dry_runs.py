@@ -145,7 +145,7 @@ CALLS = {
 #: Commands whose dry run tells more on stderr than that it was one: what they found, or what would come.
 TELLING = {
     "modules uninstall", "db revision", "audit verify", "audit head", "import run", "import undo", "import resume",
-    "import discard", "import delete-mapping", "customers export-subject", "customers erase", "privacy retention run", "secrets rotate", "privacy reapply",
+    "customers export-subject", "customers erase", "privacy retention run", "secrets rotate", "privacy reapply",
     "events retry", "events replay", "events discard", "jobs retry", "jobs cancel", "jobs run", "jobs schedule set",
     "records bulk", "records undo", "records create", "rates set", "rates import", "rates fetch", "rates revalue",
 }  # fmt: skip
@@ -155,6 +155,7 @@ ANSWERING = [
     "rules enable", "rules disable",
     "webhooks enable", "webhooks disable", "webhooks test", "webhooks secret", "webhooks replay",
     "views default", "views delete", "records undo", "records delete", "events replay",
+    "import discard", "import delete-mapping",
 ]  # fmt: skip
 ECB = "Date, USD, JPY, \n20 November 2026, 1.0825, 169.30, \n"
 PLUGIN = """

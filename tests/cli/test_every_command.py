@@ -42,8 +42,6 @@ EXEMPT = {
 WITHOUT_JSON = {
     "db reindex": "its output is a number of records per type",
     "db revision": "its output is the file that it writes",
-    "import discard": "its answer is one sentence",
-    "import delete-mapping": "its answer is one sentence",
     "rates set": "its answer is one sentence",
     "rates import": "its answer is one sentence",
     "rates fetch": "its answer is one sentence",
