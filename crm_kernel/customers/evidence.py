@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from crm_kernel.customers.duplicates.likely import compare_again
 from crm_kernel.customers.events import ContactPointStateChanged
 from crm_kernel.customers.models import ContactPoint, ContactPointEvent, Customer
 from crm_kernel.customers.values.states import ContactState, Evidence, next_state, soft_bounces_after
@@ -98,7 +99,12 @@ def _enter(uow: UnitOfWork, point: ContactPoint, state: ContactState, *, since: 
             after=state.value,
         )
     )
+    # What is somebody else's speaks for nobody, and the nightly scan takes only whom it finds changed themselves.
+    anew = ContactState.WRONG_PERSON in (point.state, state)
     point.state, point.state_since, point.updated_at = state.value, since, uow.now
+    if anew:
+        uow.session.flush()
+        compare_again(uow, customer.id)
 
 
 def _known(uow: UnitOfWork, point: ContactPoint) -> Sequence[ContactPointEvent]:

@@ -22,6 +22,7 @@ from crm_kernel.customers.duplicates.loading import (
     stored_state,
     weights_in,
 )
+from crm_kernel.customers.duplicates.models import DuplicateCandidate
 from crm_kernel.customers.duplicates.profiles import Profile
 from crm_kernel.customers.duplicates.queries import (
     PRIOR,
@@ -30,7 +31,7 @@ from crm_kernel.customers.duplicates.queries import (
     normalised_number,
     normalised_point,
 )
-from crm_kernel.customers.duplicates.stored import sharers_of, write_profiles
+from crm_kernel.customers.duplicates.stored import profiles_of, sharers_of, write_profiles
 from crm_kernel.customers.duplicates.terms import frequencies_for
 from crm_kernel.customers.duplicates.weights import is_doubtful, probability_of
 from crm_kernel.customers.models import ContactPoint, Customer, CustomerIdentifier
@@ -70,6 +71,23 @@ def likely_customers(uow: UnitOfWork, payloads: Sequence[Mapping[str, Any]]) -> 
 def note_customers(uow: UnitOfWork, keys: Sequence[int]) -> None:
     """Write the keys of new customers now, by which the nightly scan else finds them; some seven statements per 5,000."""
     write_profiles(uow, keys, load_profiles(uow, keys))
+
+
+def compare_again(uow: UnitOfWork, key: int) -> None:
+    """Bring the keys of a customer and the levels of its open pairs to what is stored now; the next scan scores them.
+
+    For what changes how a customer compares and is no change of the customer. Some nine statements, one more per pair.
+    """
+    note_customers(uow, [key])
+    table: Any = DuplicateCandidate.__table__
+    query = sa.select(table.c.id, table.c.first_id, table.c.second_id)
+    query = query.where(table.c.state == "open", sa.or_(table.c.first_id == key, table.c.second_id == key))
+    rows = uow.session.execute(query).all()
+    profiles = profiles_of(uow, {found for row in rows for found in (row.first_id, row.second_id)})
+    for row in rows:
+        if row.first_id in profiles and row.second_id in profiles:
+            levels = list(compare(profiles[row.first_id], profiles[row.second_id]))
+            uow.session.connection().execute(sa.update(table).where(table.c.id == row.id).values(levels=levels))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from crm_kernel.customers.duplicates.loading import stored_state
 from crm_kernel.customers.duplicates.models import DuplicateCandidate, DuplicateKey
 from crm_kernel.customers.duplicates.queries import open_candidates, similar_customers
 from crm_kernel.customers.duplicates.services import dismiss_duplicate
-from crm_kernel.customers.models import Customer
+from crm_kernel.customers.evidence import report_evidence
+from crm_kernel.customers.models import ContactPoint, Customer
+from crm_kernel.customers.values.states import Evidence
 
 
 @pytest.fixture
@@ -101,6 +103,23 @@ def test_a_pair_that_no_longer_looks_alike_leaves_the_queue(uow, ada, scan):
     scan()
 
     assert pairs(uow) == []
+
+
+def test_an_address_that_is_somebody_elses_by_now_speaks_for_no_pair_any_more(uow, ada, scan):
+    scan()
+    uow.session.execute(sa.update(Customer).values(updated_at=uow.now - dt.timedelta(days=2)))
+    told = ContactPoint.customer_id == ada[1].id
+    shared = uow.session.scalars(sa.select(DuplicateKey.key).where(DuplicateKey.customer_id == ada[1].id)).all()
+
+    [point] = uow.session.scalars(sa.select(ContactPoint).where(told))
+    report_evidence(uow, point, Evidence.WRONG_PERSON_REPORTED, source="user:email")
+    points = scan()
+
+    assert points[-1]["progress"]["total"] == 0
+    left = uow.session.scalars(sa.select(DuplicateKey.key).where(DuplicateKey.customer_id == ada[1].id)).all()
+    assert set(left) < set(shared)
+    uow.session.expire_all()
+    assert not [pair for pair in open_candidates(uow)[0] if "email:same" in pair.reasons]
 
 
 def test_chunks_give_what_one_pass_gives_and_say_how_far_they_are(uow, ada, scan, monkeypatch):
