@@ -273,7 +273,7 @@ def reset_second_factor(instance: Instance, email: str, dry_run: bool, as_json: 
     from crm_kernel.access.factors.services import reset_second_factor as reset
 
     found = changed(instance, email, reset, dry_run=dry_run)
-    text = f"{email} has no second factor any more; he logs in by password and sets up a new one."
+    text = f"{email} has no second factor any more; he logs in without one and sets up a new one."
     echo_done(found, text, as_json=as_json, dry_run=dry_run)
 
 

@@ -6,6 +6,7 @@ not every instance can send mail, and not every address still reaches its user.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 _NAMED = 5
 
 
-def way_in(*, besides_key: int = 0, besides_link: int = 0, besides_provider: int = 0) -> sa.ColumnElement[bool]:
+def way_in(
+    *, besides_keys: Collection[int] = (), besides_link: int = 0, besides_provider: int = 0
+) -> sa.ColumnElement[bool]:
     """Return the predicate over ``AppUser``: he can log in, also without what is named by its key.
 
     A link counts as long as its provider is switched on and has the issuer that it had when they were linked.
     """
-    keys = sa.exists().where(WebAuthnCredential.user_id == AppUser.id, WebAuthnCredential.id != besides_key)
+    keys = sa.exists().where(WebAuthnCredential.user_id == AppUser.id, WebAuthnCredential.id.not_in(besides_keys))
     links = sa.exists().where(
         UserIdentity.user_id == AppUser.id,
         UserIdentity.id != besides_link,
@@ -40,17 +43,23 @@ def way_in(*, besides_key: int = 0, besides_link: int = 0, besides_provider: int
     return sa.or_(AppUser.password.is_not(None), keys, links)
 
 
-def keep_a_way_in(uow: UnitOfWork, user: AppUser, *, besides_key: int = 0, besides_link: int = 0) -> None:
+def keep_a_way_in(
+    uow: UnitOfWork, user: AppUser, *, besides_keys: Collection[int] = (), besides_link: int = 0, refusal: str = ""
+) -> None:
     """Refuse to take from a user the last way to log in; two queries.
+
+    Args:
+        besides_keys, besides_link: the keys of what is taken from him.
+        refusal: what is said instead of “you”, to somebody else about him.
 
     Raises:
         Conflict: he has no other.
     """
     # Two ways that go at once each saw the other still there; whoever comes second waits here and counts again.
     lock_administrators(uow)
-    left = way_in(besides_key=besides_key, besides_link=besides_link)
+    left = way_in(besides_keys=besides_keys, besides_link=besides_link)
     if uow.session.scalar(sa.select(AppUser.id).where(AppUser.id == user.id, left)) is None:
-        raise Conflict(_("You could not log in any more: set a password or add a passkey first."))
+        raise Conflict(refusal or _("You could not log in any more: set a password or add a passkey first."))
 
 
 def keep_ways_in(uow: UnitOfWork, provider: IdentityProvider) -> None:

@@ -91,13 +91,16 @@ def reset_second_factor(uow: UnitOfWork, user: AppUser) -> None:
     """Take every second factor and passkey from a user who lost his, and end his sessions.
 
     Raises:
-        Conflict: he has none.
+        Conflict: he has none, or a passkey is all that he logs in by.
         Forbidden: he may do what the actor may not.
     """
     refuse_over(uow, user)
     keys = passkeys_of(uow, user)
     if user.tf_totp_secret is None and not keys:
         raise Conflict(_("%(name)s has no second factor.", name=user.name))
+    if keys:  # nobody loses a way in with an app alone
+        refusal = _("%(name)s could not log in any more: set a password first.", name=user.name)
+        keep_a_way_in(uow, user, besides_keys=[key.id for key in keys], refusal=refusal)
     for key in keys:
         uow.session.delete(key)
     user.tf_totp_secret = user.totp_counter = user.mf_recovery_codes = user.tf_primary_method = None
@@ -164,7 +167,7 @@ def remove_passkey(uow: UnitOfWork, user: AppUser, uid: UUID) -> None:
     """
     refuse_over(uow, user)
     key = passkey_of(uow, user, uid)
-    keep_a_way_in(uow, user, besides_key=key.id)
+    keep_a_way_in(uow, user, besides_keys=[key.id])
     uow.session.delete(key)
     uow.session.flush()
     _follow_factors(uow, user)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app, url_for
+from flask import url_for
 from flask_babel import force_locale
 from flask_babel import gettext as _
 
-from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.actor import SYSTEM
 from crm_kernel.contributions import Job, JobKind
 from crm_kernel.errors import CrmError, DatabaseUnavailable
@@ -98,10 +96,9 @@ def expire(uow: UnitOfWork, _payload: dict[str, Any]) -> dict[str, Any] | None:
 
     What a job is at work on waits for the next night. After the last one, uploaded files that belong to no run are removed.
     """
-    cutoff = uow.now - dt.timedelta(days=runtime_of(current_app).config.import_days)
     left = sa.or_(ImportRun.expired_at.is_(None), sa.exists().where(ImportRow.run_id == ImportRun.id))
     busy = sa.and_(ImportRun.state.in_((*UNDER_WAY, RunState.UNDOING)), _at_work(ImportRun.job_id))
-    old = sa.select(ImportRun).where(ImportRun.created_at < cutoff, left, ~busy)
+    old = sa.select(ImportRun).where(ImportRun.created_at < undoing.kept_since(uow), left, ~busy)
     run = uow.session.scalars(old.order_by(ImportRun.created_at).limit(1).with_for_update()).first()
     if run is None:
         sweep(uow)

@@ -7,6 +7,7 @@ on where it was killed.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import time
 from collections import Counter
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import current_app
 from flask_babel import gettext as _
 
+from crm_kernel._internal.runtime import runtime_of
 from crm_kernel.access.field_access import locked_fields
 from crm_kernel.access.policy import authorize, visible
 from crm_kernel.errors import Conflict, CrmError, InvalidInput
@@ -57,13 +60,19 @@ class _Item:
     problems: list[Any] | None = None
 
 
+def kept_since(uow: UnitOfWork) -> dt.datetime:
+    """Return from when on an import must be, in UTC, for its rows to be kept; those of older ones go at night."""
+    return uow.now - dt.timedelta(days=runtime_of(current_app).config.import_days)
+
+
 def begin_undo(uow: UnitOfWork, uid: UUID) -> ImportRun:
     """Mark a run to be taken back, and return it; ``undo_chunk`` does it. One that is half taken back is gone on with.
 
     Raises:
         NotFound: there is no such import, or none that the actor may see.
         Forbidden: the actor may not delete the records it created, or not change those it changed.
-        Conflict: it has not ended yet, was taken back already, or its rows have expired.
+        Conflict: it has not ended yet, was taken back already, or its rows have expired or are about to: the night would end
+            half-way what no job is at work on.
     """
     run = runs.run_of(uow, uid)
     _authorize(uow.actor, run)
@@ -75,6 +84,8 @@ def begin_undo(uow: UnitOfWork, uid: UUID) -> ImportRun:
         raise Conflict(_("This import cannot be undone: its state is %(state)s.", state=run.state))
     if run.expired_at is not None:
         raise Conflict(_("What this import did is no longer known: its rows have expired."))
+    if run.created_at < kept_since(uow):
+        raise Conflict(_("This import is too old to be undone: what it did is about to be forgotten."))
     run.state, run.undo, run.failure, run.job_id = RunState.UNDOING, {DELETED: 0, RESTORED: 0, KEPT: 0}, None, None
     return run
 
@@ -300,4 +311,4 @@ def _keep(rows: Sequence[_Item], reason: str) -> None:
         row.problems = [{"column": "", "found": "", "expected": str(reason), "sentence": True}]
 
 
-__all__ = ["DELETED", "KEPT", "RESTORED", "begin_undo", "kept_rows", "undo", "undo_chunk"]
+__all__ = ["DELETED", "KEPT", "RESTORED", "begin_undo", "kept_rows", "kept_since", "undo", "undo_chunk"]

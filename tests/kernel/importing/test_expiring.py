@@ -50,6 +50,13 @@ def test_an_import_whose_rows_are_going_is_not_undone_by_halves(old, expire, uni
     assert expire() == (0, "done", None)
 
 
+def test_undoing_what_the_night_takes_is_not_begun(old, expire, unit):
+    with unit(SYSTEM) as uow, pytest.raises(Conflict, match="too old"):
+        undoing.begin_undo(uow, old)
+
+    assert expire() == (1, "done", None)
+
+
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.REHEARSING, RunState.UNDOING])
 def test_rows_stay_while_a_job_is_at_work_on_them(old, expire, unit, state):
     with unit(SYSTEM) as uow:
@@ -67,6 +74,8 @@ def test_rows_stay_while_a_job_is_at_work_on_them(old, expire, unit, state):
 
 def test_what_nobody_goes_on_undoing_is_undone_as_far_as_it_came(old, expire, unit):
     with unit(SYSTEM) as uow:
+        uow.session.execute(sa.update(ImportRun).values(created_at=uow.now - dt.timedelta(days=29)))
         undoing.begin_undo(uow, old)
+        uow.session.execute(sa.update(ImportRun).values(created_at=uow.now - dt.timedelta(days=31)))
 
     assert expire() == (1, "undone", "Its rows expired before all of it was taken back.")

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from crm_kernel.access.acting import actor_for
 from crm_kernel.access.actor import SYSTEM, Actor, Scope
 from crm_kernel.access.explain import explain
-from crm_kernel.access.factors.services import remove_passkey
+from crm_kernel.access.factors.services import remove_passkey, reset_second_factor
 from crm_kernel.access.models import AppUser, WebAuthnCredential
 from crm_kernel.access.oidc.models import IdentityProvider, UserIdentity
 from crm_kernel.access.oidc.people import link, unlink
@@ -243,6 +243,8 @@ def test_the_last_passkey_stays_where_there_is_no_other_way_in(unit):
         uow.session.flush()
         first, second = uow.session.scalars(sa.select(WebAuthnCredential.uid).order_by(WebAuthnCredential.id))
 
+        with pytest.raises(Conflict, match="U could not log in any more: set a password first"):
+            reset_second_factor(uow, user)
         remove_passkey(uow, user, first)
         with pytest.raises(Conflict, match="could not log in any more"):
             remove_passkey(uow, user, second)
