@@ -71,7 +71,7 @@ def fields_for(plan: TypePlan, names: Sequence[str]) -> tuple[str, ...]:
     currencies = [cast(fields.Money, plan.fields[n].field).currency for n in own if plan.fields[n].kind is Kind.MONEY]
     extra = ("extensions",) if len(own) < len(names) else ()
     told = any(plan.fields[name].field.metadata.get("show_as") == "outside" for name in own)
-    source = ("source_plugin",) if told else ()
+    source = ("source_plugin",) if told and "source_plugin" in plan.fields else ()
     title = (plan.record_type.title, *said_with(plan))
     return tuple(dict.fromkeys((*own, *title, *(c for c in currencies if c), *source, *extra)))
 
