@@ -243,7 +243,7 @@ def _asked(rule: str, source: str, ask: Callable[[], Any], show: Callable[[Any],
 
 
 def _failed(error: Exception) -> str:
-    return _("Failed, which denies: %(error)s", error=f"{type(error).__name__}: {error}")
+    return str(_("Failed, which denies: %(error)s", error=f"{type(error).__name__}: {error}"))
 
 
 def _sees(uow: UnitOfWork, actor: Actor, record_type: RecordType, subject: Any) -> bool:

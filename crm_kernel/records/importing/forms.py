@@ -179,7 +179,7 @@ def _listed(match: Any) -> list[str]:
     return [match] if isinstance(match, str) else list(match or ())
 
 
-def how_read(said: MappingOf[str, str]) -> dict[str, str]:
+def how_read(said: MappingOf[str, str]) -> dict[str, Any]:
     """Return what was said about how a file is to be read."""
     # A tab is a separator, spaces around one are none.
     texts = {name: (said.get(name) or "").strip(" ") for name in ("encoding", "separator", "sheet")}
