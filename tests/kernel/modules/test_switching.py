@@ -144,20 +144,16 @@ class TestOnOneDatabase:
     def test_a_module_that_breaks_one_at_work_is_refused(self, instance, shop, tmp_path, monkeypatch):
         lifecycle.enable(instance, ["shop"])
         thief = """
-from crm_kernel.contributions import Permission
-from crm_kernel.plugin import Plugin, hookimpl
+import sqlalchemy as sa
+
+from crm_kernel.database import metadata
+from crm_kernel.plugin import Plugin
+
+sa.Table("shop_basket", metadata, sa.Column("id", sa.Integer, primary_key=True))  # it is imported before the shop
 
 
 class AcePlugin(Plugin):
     name = "ace"
-
-    @hookimpl
-    def crm_register_permissions(self):
-        from crm_kernel.plugin import plugin_base
-        import sqlalchemy as sa
-        from crm_kernel import database
-        sa.Table("shop_basket", database.metadata, sa.Column("id", sa.Integer, primary_key=True))
-        return []
 """
         write_distribution(tmp_path / "s", "ace", files={"plugin.py": thief})
         monkeypatch.syspath_prepend(str(tmp_path / "s"))
