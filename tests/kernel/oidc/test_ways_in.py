@@ -142,13 +142,16 @@ def test_a_provider_by_which_alone_somebody_logs_in_stays(crm_app, unit, staff, 
 
 
 @pytest.mark.parametrize("end", ["delete", "issuer"])
-def test_a_provider_that_is_switched_off_shuts_nobody_out(unit, staff, end):
+def test_a_provider_that_is_switched_off_shuts_nobody_out(crm_app, unit, staff, end):
     _give_password(unit, staff.ada, staff.boss)
     with unit(SYSTEM) as uow:
         update_provider(uow, provider_named(uow, "Staff"), {"enabled": False})
+    before = _everything(crm_app)
 
     with unit(_acting(unit, staff.boss)) as uow:
         ENDS[end](uow, provider_named(uow, "Staff"))
+
+    assert _everything(crm_app) != before
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=list(ENDS))
